@@ -1,0 +1,83 @@
+"""Looking a data set over before anything is computed from it.
+
+Everything is read once into a scratch DuckDB and compared: do the two tables speak of the same
+projects, are the covers there, do the users whom `dataset.toml` names occur. What would stop a run
+is an error, what would quietly make its result worse a warning.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+
+import duckdb
+
+from cf_pipeline.errors import ConfigError, DataError
+from cf_pipeline.sources.dataset import Dataset
+from cf_pipeline.sources.findings import (
+    Finding,
+    covers_findings,
+    excluded_users_findings,
+    groups_findings,
+    joins_findings,
+    kinds_findings,
+    owners_findings,
+    times_findings,
+)
+from cf_pipeline.sources.reading import ReadCounts, stage_interactions, stage_projects
+
+__all__ = ["Finding", "examine"]
+
+
+def examine(dataset: Dataset) -> list[Finding]:
+    """Look over the files, columns, kinds, joins, covers and users of a data set.
+
+    Raises nothing that the data set is to blame for: that is a finding.
+
+    Returns:
+        Findings in the order in which a run would meet them.
+    """
+    findings: list[Finding] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="cf_pipeline_doctor_") as folder,
+        duckdb.connect(config={"temp_directory": folder}) as con,
+    ):
+        interactions = _read(findings, con, dataset, "interactions", stage_interactions)
+        projects = _read(findings, con, dataset, "projects", stage_projects)
+        if interactions:
+            findings.extend(kinds_findings(con, dataset))
+            findings.extend(times_findings(con))
+            findings.extend(excluded_users_findings(con, dataset))
+        if interactions and projects:
+            findings.extend(joins_findings(con))
+            findings.extend(owners_findings(con, dataset))
+        if projects:
+            findings.extend(covers_findings(con, dataset))
+            findings.extend(groups_findings(con))
+    return findings
+
+
+def _read(
+    findings: list[Finding],
+    con: duckdb.DuckDBPyConnection,
+    dataset: Dataset,
+    subject: str,
+    stage: Callable[[duckdb.DuckDBPyConnection, Dataset], ReadCounts],
+) -> bool:
+    """Read one table, note how that went, and say whether it can be looked at further."""
+    try:
+        counts = stage(con, dataset)
+    except (ConfigError, DataError) as error:
+        findings.append(Finding("error", subject, str(error), f"See [{subject}] in dataset.toml."))
+        return False
+    for file in counts.files:
+        columns = ", ".join(file.columns)
+        findings.append(
+            Finding("ok", subject, f"{file.file}: {file.n_rows:,} rows; columns {columns}")
+        )
+    if counts.rejected:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in counts.by_reason.items())
+        message = f"{counts.rejected:,} of {counts.read:,} rows cannot be used: {reasons}"
+        remedy = f"A run keeps them in raw_{subject}_rejected, each with its file and row."
+        findings.append(Finding("warning", subject, message, remedy))
+    return True

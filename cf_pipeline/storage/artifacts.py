@@ -1,0 +1,180 @@
+"""Large immutable things as content-addressed folders beside the warehouse.
+
+Weights, decoded covers, sparse matrices and indexes are written into a staging folder on the same
+file system, hashed over names and contents, and moved into place whole: a reader sees all of an
+artifact or nothing. A single file is published as a folder of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cf_pipeline.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_NAME_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published artifact.
+
+    Attributes:
+        kind: what sort of thing it is.
+        version: SHA-256 over its files' names and contents, 64 hexadecimal digits.
+        path: its folder, named by the first 16 of them.
+        n_bytes: size of its files, bytes.
+        files: their names relative to the folder, sorted.
+    """
+
+    kind: str
+    version: str
+    path: Path
+    n_bytes: int
+    files: tuple[str, ...]
+
+
+class Artifacts:
+    """The artifacts below one folder, `<kind>/<first 16 digits of the version>/`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._staging = folder / ".staging"
+
+    @contextlib.contextmanager
+    def stage(self) -> Iterator[Path]:
+        """A fresh folder to write into; whatever was not published is removed afterwards."""
+        staged = self._staging / secrets.token_hex(8)
+        staged.mkdir(parents=True)
+        try:
+            yield staged
+        finally:
+            if staged.exists():
+                shutil.rmtree(staged)
+
+    def clear_staging(self) -> None:
+        """Remove what killed processes left behind; only for the holder of the home's lock."""
+        if self._staging.exists():
+            shutil.rmtree(self._staging)
+
+    def publish(self, staged: Path, kind: str) -> Artifact:
+        """Move a staged folder or file into place; the same content again keeps what is there.
+
+        Args:
+            staged: a folder or file below the one that `stage` gave.
+            kind: lower-case name, letters, digits and `_`.
+
+        Raises:
+            DataError: nothing was staged, a link was, or the kind is no name.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", kind):
+            raise DataError(f"expected a kind such as 'weights', got {kind!r}.")
+        if staged.is_file() and not staged.is_symlink():
+            folder = staged.with_name(f"{staged.name}.{secrets.token_hex(4)}")
+            folder.mkdir()
+            os.replace(staged, folder / staged.name)
+            staged = folder
+        artifact = _described(staged, kind, self.folder / kind)
+        if artifact.path.exists():
+            if _version(artifact.path) == artifact.version:
+                shutil.rmtree(staged)
+                return artifact
+            logger.warning("%s was damaged and is replaced by its content", artifact.path)
+            shutil.rmtree(artifact.path)
+        for name in artifact.files:
+            _sync(staged / name)
+            (staged / name).chmod(0o444)
+        for below in (staged, *(path for path in staged.rglob("*") if path.is_dir())):
+            _sync(below)
+        artifact.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(staged, artifact.path)
+        except OSError:
+            if not artifact.path.exists():
+                raise
+            shutil.rmtree(staged)  # another process published the same content just now
+        _sync(artifact.path.parent)
+        return artifact
+
+    def find(self, kind: str, version: str) -> Path:
+        """The folder of an artifact; the version may be cut to its first 16 digits.
+
+        Raises:
+            DataError: it is not there.
+        """
+        path = self.folder / kind / version[:_NAME_LENGTH]
+        if len(version) < _NAME_LENGTH or not path.is_dir():
+            raise DataError(
+                f"no artifact {kind} {version!r} at {path}. Materialize the asset that makes it "
+                "again with --force, or restore the folder from a copy."
+            )
+        return path
+
+    def verify(self, path: Path) -> str:
+        """The version of the artifact in a folder, computed from its files.
+
+        Raises:
+            DataError: the files are not those that were published.
+        """
+        version = _version(path)
+        if version[:_NAME_LENGTH] != path.name:
+            raise DataError(
+                f"{path} holds other files than were published: expected a version that begins "
+                f"with {path.name}, got {version[:_NAME_LENGTH]}. Remove the folder and "
+                "materialize the asset that makes it again."
+            )
+        return version
+
+
+def _described(folder: Path, kind: str, parent: Path) -> Artifact:
+    files = _files(folder)
+    if not files:
+        raise DataError(f"{folder} holds no files: write the {kind} before it is published.")
+    version = _version(folder)
+    return Artifact(
+        kind=kind,
+        version=version,
+        path=parent / version[:_NAME_LENGTH],
+        n_bytes=sum((folder / name).stat().st_size for name in files),
+        files=files,
+    )
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    """Names of all files below a folder, relative, with `/`, sorted."""
+    names = []
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise DataError(f"{path} is a link or device; an artifact holds plain files only.")
+        if path.is_file():
+            names.append(path.relative_to(folder).as_posix())
+    return tuple(sorted(names))
+
+
+def _version(folder: Path) -> str:
+    """SHA-256 over name and SHA-256 of every file, in the order of names."""
+    digest = hashlib.sha256()
+    for name in _files(folder):
+        with (folder / name).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{len(name.encode())}:{name}:{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Have the operating system write a file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

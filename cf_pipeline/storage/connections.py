@@ -1,0 +1,198 @@
+"""Opening the DuckDB file: patiently between processes, in turns within one process.
+
+DuckDB lets either one process write a file or several read it, and one process cannot have it
+open in both modes at once. Between processes the file's lock is retried until it is free; within
+a process a gate per file lets readers share and writers alternate. Memory and threads are set
+after opening, since settings given at opening would have to be equal on every connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+
+from cf_pipeline.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST_SLEEP_SECONDS, _LONGEST_SLEEP_SECONDS = 0.02, 0.2
+
+
+class _Gate:
+    """Readers of one file in this process share it; a writer has it alone."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._turn = threading.Condition()
+        self._readers: dict[int, int] = {}
+        self._writer: int | None = None
+
+    @contextlib.contextmanager
+    def shared(self, timeout_seconds: float) -> Iterator[None]:
+        """Pass as a reader; a thread that reads already passes at once."""
+        thread = threading.get_ident()
+        with self._turn:
+            self._refuse(thread, self._writer == thread, "read", "write")
+            if thread not in self._readers:
+                self._wait(lambda: self._writer is None, timeout_seconds)
+            self._readers[thread] = self._readers.get(thread, 0) + 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._readers[thread] -= 1
+                if not self._readers[thread]:
+                    del self._readers[thread]
+                self._turn.notify_all()
+
+    @contextlib.contextmanager
+    def exclusive(self, timeout_seconds: float) -> Iterator[None]:
+        """Pass as the one writer, once every reader and writer has left."""
+        thread = threading.get_ident()
+        with self._turn:
+            self._refuse(thread, self._writer == thread, "write", "write")
+            self._refuse(thread, thread in self._readers, "write", "read")
+            self._wait(lambda: self._writer is None and not self._readers, timeout_seconds)
+            self._writer = thread
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._writer = None
+                self._turn.notify_all()
+
+    def _refuse(self, thread: int, held: bool, wanted: str, holds: str) -> None:
+        if held:
+            raise RuntimeError(
+                f"{wanted}() of {self._path} inside {holds}() in the same thread would wait for "
+                "itself. Use the connection at hand, or leave the outer block first."
+            )
+
+    def _wait(self, free: Callable[[], bool], timeout_seconds: float) -> None:
+        if not self._turn.wait_for(free, timeout_seconds):
+            raise DataError(
+                f"{self._path} was in use by another thread of this process for more than "
+                f"{timeout_seconds:g} s. Keep read() and write() blocks short: compute first."
+            )
+
+
+_gates: dict[str, _Gate] = {}
+_gates_lock = threading.Lock()
+
+
+def _forget_gates() -> None:
+    """In a forked child: the parent's threads and connections are not the child's."""
+    global _gates_lock
+    _gates.clear()
+    _gates_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_gates)
+
+
+def _gate(path: Path) -> _Gate:
+    name = os.path.realpath(path)
+    with _gates_lock:
+        return _gates.setdefault(name, _Gate(name))
+
+
+@contextlib.contextmanager
+def reading(path: Path, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection; a file that does not exist yet reads as an empty database.
+
+    Raises:
+        DataError: the file is no DuckDB database, or its lock was not free in time.
+        RuntimeError: this thread is writing the file.
+    """
+    with _gate(path).shared(timeout_seconds):
+        if path.exists():
+            connection = _connect(path, True, timeout_seconds)
+        else:
+            connection = duckdb.connect(":memory:")
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def writing(path: Path, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The one writing connection, not in a transaction; makes the file where there is none.
+
+    Raises:
+        DataError: the file is no DuckDB database, cannot be made, or its lock was not free in time.
+        RuntimeError: this thread is reading or writing the file.
+    """
+    with _gate(path).exclusive(timeout_seconds):
+        if not path.exists():
+            _create(path)
+        connection = _connect(path, False, timeout_seconds)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _create(path: Path) -> None:
+    """Make an empty database whole, then link it into place.
+
+    DuckDB makes a file of no bytes first: another process that opens it in that moment would take
+    it for something that is no database. A link appears at once and never replaces a file.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        duckdb.connect(str(beside)).close()
+        with contextlib.suppress(FileExistsError):  # another process was first: its file it is
+            os.link(beside, path)
+    except (OSError, duckdb.Error) as error:
+        raise DataError(
+            f"{path} could not be made: {error}. The folder must exist, be writable, and lie on a "
+            "local disk that knows file locks and hard links."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _connect(path: Path, read_only: bool, timeout_seconds: float) -> duckdb.DuckDBPyConnection:
+    end = time.monotonic() + timeout_seconds
+    told = False
+    while True:
+        try:
+            return duckdb.connect(os.path.realpath(path), read_only=read_only)
+        except duckdb.ConnectionException as error:
+            raise RuntimeError(
+                f"this process has {path} open by a connection of its own: {error}. Close it, or "
+                "read through the Warehouse."
+            ) from error
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error):
+                raise DataError(
+                    f"{path} cannot be opened as a DuckDB database: {error}. Move the file away "
+                    "to begin a new one, or restore it from a copy."
+                ) from error
+            holder = _holder(str(error))
+            if time.monotonic() >= end:
+                raise DataError(
+                    f"{path} is locked by {holder} and was not free within {timeout_seconds:g} s. "
+                    "Close the notebook, DuckDB UI or program that has it open, then run again."
+                ) from error
+        if not told:
+            logger.info("waiting for %s, which %s has open", path, holder)
+            told = True
+        time.sleep(random.uniform(_SHORTEST_SLEEP_SECONDS, _LONGEST_SLEEP_SECONDS))
+
+
+def _holder(message: str) -> str:
+    """The process that holds the lock, as DuckDB's message names it."""
+    found = re.search(r"\(PID (\d+)\)", message)
+    return f"process {found.group(1)}" if found else "another process"

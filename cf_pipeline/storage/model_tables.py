@@ -1,0 +1,120 @@
+"""Tables of the groups factorization, vision and baselines: factors, networks, features.
+
+Vectors stand in `FLOAT[n]` columns (fixed size, n from the data), except in `simple_embeddings`,
+where feature sets of several lengths share a column and `FLOAT[]` lists are used. Where two model
+versions differ in length, a scoped table's `FLOAT[n]` is stored as `FLOAT[]` until they agree.
+"""
+
+from __future__ import annotations
+
+from cf_pipeline.storage.columns import (
+    FACTOR_MODELS,
+    FEATURE_SET,
+    FEATURES,
+    FEATURES_LIST,
+    HIGH,
+    LOW,
+    METRIC,
+    MODEL_VERSION,
+    PROJECT,
+    SHA256,
+    SIDES,
+    SPLITS,
+    VALUE,
+)
+from cf_pipeline.storage.schema import VECTOR, Column, Table, required
+
+FACTORIZATION = (
+    Table(
+        "latent_factors",
+        "Latent factors of users and projects.",
+        (
+            required("side", "VARCHAR", "Whose factors.", SIDES),
+            required("id", "VARCHAR", "Outside key of the user or project."),
+            required("factors", VECTOR, "Place in latent space, n floats."),
+            required("folded_in", "BOOLEAN", "Placed afterwards, with user factors fixed."),
+        ),
+        key=("side", "id"),
+    ),
+    Table(
+        "factor_scores",
+        "Ranking quality on held-back train interactions.",
+        (
+            required("model", "VARCHAR", "What ranked.", FACTOR_MODELS),
+            METRIC,
+            VALUE,
+            LOW,
+            HIGH,
+            Column("n_users", "BIGINT", "Users the mean is over."),
+        ),
+        key=("model", "metric"),
+    ),
+)
+
+VISION = (
+    Table(
+        "training_set",
+        "All that the network may see.",
+        (
+            PROJECT,
+            SHA256,
+            required("factors", VECTOR, "Target: the project's latent factors, n floats."),
+            required("degree", "BIGINT", "Users of the project in the pruned matrix."),
+            required("split", "VARCHAR", "Fitted on or stopped by.", SPLITS - {"test"}),
+            required("path", "VARCHAR", "The image file.", in_version=False),
+        ),
+        key=("project_id",),
+    ),
+    Table(
+        "trained_cnn",
+        "Trained networks.",
+        (
+            MODEL_VERSION,
+            required("artifact", "VARCHAR", "Version of the artifact that holds the weights."),
+            required("manifest", "VARCHAR", "How it was made, JSON."),
+            required("trained_at", "TIMESTAMP", "When training ended, UTC.", in_version=False),
+        ),
+        key=("model_version",),
+        scope="model_version",
+    ),
+    Table(
+        "training_history",
+        "Curves of a training.",
+        (
+            MODEL_VERSION,
+            required("epoch", "INTEGER", "Passes over the training covers done."),
+            required("name", "VARCHAR", "What was measured."),
+            required("value", "DOUBLE", "Its value, in the unit its name says."),
+        ),
+        key=("model_version", "epoch", "name"),
+        scope="model_version",
+    ),
+    Table(
+        "embeddings",
+        "What the network makes of every readable cover.",
+        (
+            PROJECT,
+            MODEL_VERSION,
+            SHA256,
+            FEATURES,
+            required("predicted_factors", VECTOR, "Predicted place in latent space, n floats."),
+        ),
+        key=("project_id", "model_version"),
+        scope="model_version",
+    ),
+)
+
+BASELINES = (
+    Table(
+        "imagenet_embeddings",
+        "Features of a network trained on labels, untouched.",
+        (PROJECT, FEATURE_SET, SHA256, FEATURES),
+        key=("project_id", "feature_set"),
+    ),
+    Table(
+        "simple_embeddings",
+        "Features that learned nothing: random weights and color.",
+        (PROJECT, FEATURE_SET, SHA256, FEATURES_LIST),
+        key=("project_id", "feature_set"),
+    ),
+)

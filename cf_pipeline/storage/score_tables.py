@@ -1,0 +1,111 @@
+"""Tables of the group benchmark: similarity, labelled tasks, scores.
+
+`task_embeddings` holds feature sets of several lengths in one column of `FLOAT[]` lists.
+"""
+
+from __future__ import annotations
+
+from cf_pipeline.storage.columns import (
+    FEATURE_SET,
+    FEATURE_SETS,
+    FEATURES_LIST,
+    HIGH,
+    IMAGE,
+    LOW,
+    MEASURE,
+    METRIC,
+    MODEL_VERSION,
+    SHA256,
+    SPLIT,
+    SPLITS,
+    TASK,
+    VALUE,
+)
+from cf_pipeline.storage.schema import Column, Table, required
+
+BENCHMARK = (
+    Table(
+        "similarity_scores",
+        "How well nearness of features follows shared audiences.",
+        (
+            MODEL_VERSION,
+            SPLIT,
+            FEATURE_SET,
+            MEASURE,
+            VALUE,
+            LOW,
+            HIGH,
+            Column("n_queries", "BIGINT", "Projects that were queried."),
+            Column("n_groups", "BIGINT", "Look groups resampled for the interval."),
+            required("chosen", "BOOLEAN", "The layer chosen on validation."),
+        ),
+        key=("model_version", "split", "feature_set", "measure"),
+        scope="model_version",
+    ),
+    Table(
+        "similarity_differences",
+        "The same, paired: features minus reference.",
+        (
+            MODEL_VERSION,
+            SPLIT,
+            FEATURE_SET,
+            required("reference", "VARCHAR", "Features subtracted.", FEATURE_SETS),
+            MEASURE,
+            Column("difference", "DOUBLE", "Features minus reference, between -1 and 1."),
+            LOW,
+            HIGH,
+        ),
+        key=("model_version", "split", "feature_set", "reference", "measure"),
+        scope="model_version",
+    ),
+    Table(
+        "benchmark_tasks",
+        "Labelled images.",
+        (
+            TASK,
+            IMAGE,
+            required("path", "VARCHAR", "The image file.", in_version=False),
+            SHA256,
+            required("label", "VARCHAR", "Its class."),
+            required("split", "VARCHAR", "Fitted or scored on.", SPLITS - {"validation"}),
+            Column("look_component", "VARCHAR", "Images connected by pairs that look alike."),
+        ),
+        key=("task", "image_id"),
+    ),
+    Table(
+        "benchmark_tasks_rejected",
+        "Labelled images turned away.",
+        (
+            TASK,
+            Column("image_id", "VARCHAR", "Outside key of the image."),
+            Column("path", "VARCHAR", "The image file.", in_version=False),
+            Column("label", "VARCHAR", "Its class."),
+            required("reason", "VARCHAR", "Why it cannot be used."),
+        ),
+        key=(),
+    ),
+    Table(
+        "task_embeddings",
+        "Features of labelled images.",
+        (TASK, IMAGE, FEATURE_SET, MODEL_VERSION, SHA256, FEATURES_LIST),
+        key=("model_version", "task", "image_id", "feature_set"),
+        scope="model_version",
+    ),
+    Table(
+        "benchmark_scores",
+        "What a linear probe makes of the features.",
+        (
+            MODEL_VERSION,
+            TASK,
+            FEATURE_SET,
+            METRIC,
+            VALUE,
+            LOW,
+            HIGH,
+            Column("n_train", "BIGINT", "Images fitted on."),
+            Column("n_test", "BIGINT", "Images scored."),
+        ),
+        key=("model_version", "task", "feature_set", "metric"),
+        scope="model_version",
+    ),
+)

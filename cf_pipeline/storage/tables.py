@@ -1,0 +1,33 @@
+"""Every table of the warehouse: names, columns, types, units, keys and words in one dictionary.
+
+An asset's table carries the asset's name; `ASSET_TABLES` adds its companions. Bookkeeping tables
+belong to no asset. The declarations stand beside this module, one file per part of the graph.
+"""
+
+from __future__ import annotations
+
+from cf_pipeline.storage.bookkeeping import BOOKKEEPING
+from cf_pipeline.storage.input_tables import INTERACTIONS
+from cf_pipeline.storage.model_tables import BASELINES, FACTORIZATION, VISION
+from cf_pipeline.storage.schema import Table
+from cf_pipeline.storage.score_tables import BENCHMARK
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for group in (INTERACTIONS, FACTORIZATION, VISION, BASELINES, BENCHMARK, BOOKKEEPING)
+    for table in group
+}
+
+_COMPANIONS = {
+    "raw_interactions": ("raw_interactions_rejected",),
+    "raw_projects": ("raw_projects_rejected",),
+    "trained_cnn": ("training_history",),
+    "benchmark_tasks": ("benchmark_tasks_rejected",),
+    "similarity_scores": ("similarity_differences",),
+}
+_NOT_ASSETS = {table.name for table in BOOKKEEPING}.union(*_COMPANIONS.values())
+
+ASSET_TABLES: dict[str, tuple[str, ...]] = {
+    name: (name, *_COMPANIONS.get(name, ())) for name in TABLES if name not in _NOT_ASSETS
+}
+"""Asset to its tables: its own first, companions after it."""

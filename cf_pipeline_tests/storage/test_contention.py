@@ -1,0 +1,117 @@
+"""One DuckDB file and several real processes."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.storage.records import Draft
+from cf_pipeline.storage.warehouse import Warehouse
+
+WRITE_AND_READ = """
+import sys
+from pathlib import Path
+import polars as pl
+from cf_pipeline.storage.warehouse import Warehouse
+warehouse = Warehouse(Path(sys.argv[1]), threads=1, lock_timeout_seconds=60)
+for turn in range(4):
+    row = {"path": f"/{sys.argv[2]}/{turn}", "size_bytes": turn, "mtime_ns": 0, "sha256": "x"}
+    warehouse.merge("file_hashes", pl.DataFrame([row]))
+    found = warehouse.frame("file_hashes", where="path = ?", parameters=[row["path"]])
+    assert found.rows(named=True) == [row], found
+"""
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cf_pipeline.storage.warehouse import Warehouse
+warehouse = Warehouse(Path(sys.argv[1]), threads=1)
+try:
+    with warehouse.write() as connection:
+        connection.execute("DROP TABLE project_split")
+        print("held", flush=True)
+        sys.stdin.readline()
+        time.sleep(0.3)
+        raise ZeroDivisionError
+except ZeroDivisionError:
+    print("released", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(
+    warehouse: Warehouse, draft: Callable[..., Draft], splits: Callable[..., pl.DataFrame]
+) -> Iterator[subprocess.Popen[str]]:
+    """A process in the middle of a write to a warehouse that has rows."""
+    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    process = _start(HOLD, warehouse.path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def _start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_that_write_and_read_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"  # not there yet: the first to come makes it
+    processes = [_start(WRITE_AND_READ, path, number) for number in range(3)]
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert len(Warehouse(path).frame("file_hashes")) == 12
+    assert [entry.name for entry in tmp_path.iterdir()] == ["warehouse.duckdb"]
+
+
+def test_a_held_file_is_waited_for_and_an_exception_frees_it(
+    holder: subprocess.Popen[str], warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    hasty = Warehouse(warehouse.path, lock_timeout_seconds=0.1)
+    for attempt in (hasty.tables, partial(hasty.merge, "file_hashes", hashes("/a"))):
+        with pytest.raises(DataError, match=f"locked by process {holder.pid}") as caught:
+            attempt()
+        assert str(warehouse.path) in str(caught.value)
+        assert "Close the notebook" in str(caught.value)
+    caplog.clear()
+    assert holder.stdin is not None
+    holder.stdin.write("raise\n")
+    holder.stdin.flush()
+    with caplog.at_level(logging.INFO):
+        assert warehouse.frame("project_split").rows() == [("a", "test")]
+    waits = [record.getMessage() for record in caplog.records]
+    assert waits == [f"waiting for {warehouse.path}, which process {holder.pid} has open"]
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "released\n"
+    assert holder.poll() is None  # the exception freed the file, not the end of the process
+    warehouse.merge("file_hashes", hashes("/a"))
+
+
+def test_a_killed_writer_leaves_the_old_rows(
+    holder: subprocess.Popen[str], warehouse: Warehouse
+) -> None:
+    holder.kill()
+    holder.wait()
+    assert warehouse.frame("project_split").rows() == [("a", "test")]
+    warehouse.merge("file_hashes", hashes("/a"))
+    assert warehouse.tables() == ["asset_records", "file_hashes", "project_split"]
+
+
+def hashes(path: str) -> pl.DataFrame:
+    return pl.DataFrame([{"path": path, "size_bytes": 1, "mtime_ns": 1, "sha256": "x"}])

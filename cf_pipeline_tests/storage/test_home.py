@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance
+
+from cf_pipeline.errors import ConfigError
+from cf_pipeline.storage.home import Home, write_whole
+
+
+def test_the_argument_comes_before_the_variable_before_the_checkout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CF_PIPELINE_HOME", raising=False)
+    checkout = Path(__file__).resolve().parents[2]
+    assert Home.locate().path == checkout / "data" / "home"
+    monkeypatch.setenv("CF_PIPELINE_HOME", "")
+    assert Home.locate().path == checkout / "data" / "home"
+    monkeypatch.setenv("CF_PIPELINE_HOME", str(tmp_path))
+    assert Home.locate().path == tmp_path
+    assert Home.locate(tmp_path / "other").path == tmp_path / "other"
+
+
+def test_paths_are_absolute_from_the_current_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("CF_PIPELINE_HOME", "here/../there")
+    assert Home.locate().path == tmp_path / "there"
+    assert Home.locate(Path("~/home")).path == tmp_path / "me" / "home"
+
+
+def test_create_makes_the_folders_and_leaves_what_is_there(tmp_path: Path) -> None:
+    home = Home.locate(tmp_path / "deep" / "home")
+    home.create()
+    home.config_path.write_text("x = 1\n")
+    settings = home.dagster_path / "dagster.yaml"
+    written = settings.stat().st_mtime_ns
+    home.create()
+    assert settings.stat().st_mtime_ns == written
+    assert home.config_path.read_text() == "x = 1\n"
+    names = sorted(path.name for path in home.path.iterdir())
+    assert names == ["artifacts", "config.toml", "dagster", "wandb"]
+    for path in (home.warehouse_path, home.lock_path, home.wandb_path, home.artifacts_path):
+        assert path.parent == home.path
+
+
+def test_dagster_takes_the_settings_and_a_changed_file_is_written_again(tmp_path: Path) -> None:
+    home = Home.locate(tmp_path)
+    home.create()
+    settings = home.dagster_path / "dagster.yaml"
+    wanted = settings.read_text()
+    settings.write_text("telemetry: {enabled: true}\n")
+    home.create()
+    assert settings.read_text() == wanted
+    with DagsterInstance.from_config(str(home.dagster_path)) as instance:
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+        assert instance.python_log_level == "INFO"
+        assert instance.run_monitoring_enabled
+        assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 30
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+
+
+@pytest.mark.parametrize("in_the_way", ["home", "home/artifacts", "home/dagster/dagster.yaml/x"])
+def test_what_is_in_the_way_is_named_with_the_remedy(tmp_path: Path, in_the_way: str) -> None:
+    path = tmp_path / in_the_way
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a file")
+    home = Home.locate(tmp_path / "home")
+    with pytest.raises(ConfigError, match=r"home .* cannot be written: .*--home DIR"):
+        home.create()
+    assert path.read_text() == "a file"
+
+
+def test_a_file_system_that_takes_no_files_is_named() -> None:
+    """Also for root, whom permissions do not stop."""
+    home = Home.locate(Path("/proc/cf_pipeline_home"))
+    with pytest.raises(ConfigError, match="the home /proc/cf_pipeline_home cannot be written"):
+        home.create()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "new \ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
