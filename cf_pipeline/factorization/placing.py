@@ -1,0 +1,112 @@
+"""From pruned pairs and a split to a factor for every user and project.
+
+Fitted on train projects alone; validation and test projects are placed afterwards by one half-step
+with the user factors fixed, so nothing about them moves a user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.factorization.als import OnIteration, factorize
+from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.factorization.fold_in import fold_in
+from cf_pipeline.interactions.matrix import InteractionMatrix, build_matrix
+from cf_pipeline.vectors import Matrix
+
+
+@dataclass(frozen=True)
+class PlacedFactors:
+    """Factors of everyone and how they were found.
+
+    Attributes:
+        table: `side, id, factors ARRAY(Float32, n_factors), folded_in`.
+        objective: ALS objective after every iteration.
+        n_unplaced: held-out projects none of whose users was factorized; they have no row.
+    """
+
+    table: pl.DataFrame
+    objective: tuple[float, ...]
+    n_unplaced: int
+
+
+def train_matrix(pairs: pl.DataFrame, split: pl.DataFrame) -> InteractionMatrix:
+    """The matrix of train projects.
+
+    Args:
+        pairs: `user_id, project_id, confidence`.
+        split: `project_id, split`. A project that is not in it is known from interactions alone:
+            without a cover it can only train.
+
+    Raises:
+        DataError: no train project is left.
+    """
+    is_train = pl.col("split").fill_null("train") == "train"
+    train = pairs.join(split, on="project_id", how="left").filter(is_train)
+    if train.is_empty():
+        raise DataError(
+            f"none of the {pairs['project_id'].n_unique():,} projects of pruned_matrix trains. "
+            "Lower split.validation and split.test, or loosen pruning."
+        )
+    return build_matrix(train.select("user_id", "project_id", "confidence"))
+
+
+def place_all(
+    pairs: pl.DataFrame,
+    split: pl.DataFrame,
+    config: FactorizationConfig,
+    *,
+    threads: int = 0,
+    on_iteration: OnIteration | None = None,
+) -> PlacedFactors:
+    """Factorize train projects and fold the others in.
+
+    Args:
+        pairs: `user_id, project_id, confidence`, after pruning.
+        split: `project_id, split`.
+        config: of the factorization.
+        threads: for ALS, 0 for all cores.
+        on_iteration: hears the objective after every iteration.
+
+    Raises:
+        DataError: no train project is left, or the solver diverged.
+    """
+    matrix = train_matrix(pairs, split)
+    factors = factorize(matrix.user_items, config, threads=threads, on_iteration=on_iteration)
+    held_out = pairs.join(split.filter(pl.col("split") != "train"), on="project_id", how="semi")
+    n_held_out = held_out["project_id"].n_unique()
+    new = build_matrix(held_out, user_ids=matrix.user_ids)
+    placed = fold_in(factors.user_factors, new.user_items.T.tocsr(), config.regularization)
+    table = pl.concat([
+        _rows("user", matrix.user_ids, factors.user_factors, folded_in=False),
+        _rows("project", matrix.project_ids, factors.item_factors, folded_in=False),
+        _rows("project", new.project_ids, placed, folded_in=True),
+    ])
+    return PlacedFactors(table, factors.objective, n_held_out - len(new.project_ids))
+
+
+def summarize(placed: PlacedFactors) -> dict[str, float]:
+    """Counts and the last value of the objective."""
+    projects = placed.table.filter(pl.col("side") == "project")
+    return {
+        "users": placed.table.height - projects.height,
+        "projects": projects.height,
+        "projects_folded_in": int(projects["folded_in"].sum()),
+        "held_out_without_known_users": placed.n_unplaced,
+        "final_objective": placed.objective[-1],
+    }
+
+
+def _rows(side: str, ids: tuple[str, ...], vectors: Matrix, *, folded_in: bool) -> pl.DataFrame:
+    return pl.DataFrame({
+        "side": pl.Series([side] * len(ids), dtype=pl.String),
+        "id": pl.Series(ids, dtype=pl.String),
+        "factors": pl.Series(
+            np.ascontiguousarray(vectors), dtype=pl.Array(pl.Float32, vectors.shape[1])
+        ),
+        "folded_in": pl.Series([folded_in] * len(ids), dtype=pl.Boolean),
+    })

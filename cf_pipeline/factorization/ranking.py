@@ -1,0 +1,144 @@
+"""Do the factors recommend? Recall and nDCG on hidden events, beside popularity.
+
+A diagnostic of the factorization, on train projects only: part of every user's events is hidden, a
+model is fitted on the rest, and all train projects that the user did not keep are ranked. Full
+ranking, no sampled candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.factorization.als import OnIteration, factorize
+from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.interactions.matrix import InteractionMatrix
+from cf_pipeline.metrics.intervals import group_bootstrap
+from cf_pipeline.metrics.keyed import id_keys, keyed_uniforms, pair_keys
+from cf_pipeline.metrics.ranking import (
+    Floats,
+    dcg_at_k,
+    rank_top_k,
+    recall_at_k,
+    taken_sparse,
+)
+from cf_pipeline.vectors import Matrix
+
+CUT_OFF = 20
+N_RESAMPLES = 1000
+_BLOCK = 512
+
+Score = Callable[[int, int], Matrix]
+"""Users from start to stop, to scores of shape (users, n_projects)."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Events that are shown and events that are hidden, both CSR, shape (n_users, n_projects)."""
+
+    kept: sparse.csr_matrix
+    hidden: sparse.csr_matrix
+
+
+def hold_out(matrix: InteractionMatrix, share: float, seed: int) -> Holdout:
+    """Hide a share of the events, each by the hash of its user and project.
+
+    Raises:
+        DataError: nothing was hidden.
+    """
+    coo = matrix.user_items.tocoo()
+    keys = pair_keys(
+        id_keys(matrix.user_ids, seed)[coo.row], id_keys(matrix.project_ids, seed)[coo.col]
+    )
+    is_hidden = keyed_uniforms(keys, 1)[:, 0] < share
+    if not is_hidden.any() or is_hidden.all():
+        raise DataError(
+            f"factorization.holdout = {share} hides {int(is_hidden.sum())} of {coo.nnz} events. "
+            "Ranking needs both hidden and kept ones: change the share or prune less."
+        )
+    parts = [
+        sparse.csr_matrix((coo.data[rows], (coo.row[rows], coo.col[rows])), shape=coo.shape)
+        for rows in (~is_hidden, is_hidden)
+    ]
+    return Holdout(*parts)
+
+
+def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: int) -> Floats:
+    """recall@20 and nDCG@20 of every user, NaN where nothing is hidden.
+
+    recall@20 = hidden projects among the first 20 / all hidden projects of the user. nDCG@20 has
+    binary gain. Projects that the user kept are not ranked.
+
+    Returns:
+        Shape (n_users, 2).
+    """
+    n_users, n_projects = holdout.kept.shape
+    user_keys = id_keys(user_ids, seed)
+    project_keys = id_keys([str(i) for i in range(n_projects)], seed)
+    ideal = np.cumsum(1 / np.log2(np.arange(CUT_OFF) + 2))
+    parts = []
+    for start in range(0, n_users, _BLOCK):
+        stop = min(start + _BLOCK, n_users)
+        hidden = holdout.hidden[start:stop].copy()
+        hidden.data[:] = 1
+        allowed = holdout.kept[start:stop].toarray() == 0
+        ranked = rank_top_k(
+            score(start, stop), allowed, CUT_OFF, user_keys[start:stop], project_keys
+        )
+        hits = taken_sparse(hidden, ranked)
+        n_hidden = np.diff(hidden.indptr).astype(np.int64)
+        best = np.where(n_hidden > 0, ideal[np.clip(n_hidden, 1, CUT_OFF) - 1], np.nan)
+        parts.append(
+            np.stack([recall_at_k(hits, n_hidden, CUT_OFF), dcg_at_k(hits, CUT_OFF) / best], axis=1)
+        )
+    return np.concatenate(parts)
+
+
+def factor_scores(
+    matrix: InteractionMatrix,
+    config: FactorizationConfig,
+    *,
+    threads: int = 0,
+    on_iteration: OnIteration | None = None,
+) -> pl.DataFrame:
+    """Rank hidden events by factors fitted on the rest, and by popularity.
+
+    Args:
+        matrix: train projects only.
+        config: of the factorization; its own model is fitted.
+        threads: for ALS.
+        on_iteration: hears the objective.
+
+    Returns:
+        `model, metric, value, low, high, n_users`, 95 % intervals by bootstrap over users.
+
+    Raises:
+        DataError: nothing to hide.
+    """
+    holdout = hold_out(matrix, config.holdout, config.seed)
+    factors = factorize(holdout.kept, config, threads=threads, on_iteration=on_iteration)
+    popularity = np.asarray((holdout.kept > 0).sum(axis=0), dtype=np.float32).reshape(1, -1)
+    models: dict[str, Score] = {
+        "factors": lambda a, b: factors.user_factors[a:b] @ factors.item_factors.T,
+        "popularity": lambda a, b: np.repeat(popularity, b - a, axis=0),
+    }
+    rows = []
+    for model, score in models.items():
+        per_user = rank_users(holdout, score, matrix.user_ids, config.seed)
+        for column, metric in enumerate(("recall_at_20", "ndcg_at_20")):
+            users = np.arange(len(per_user), dtype=np.int64)
+            interval = group_bootstrap(per_user[:, column], users, N_RESAMPLES, config.seed)
+            rows.append({
+                "model": model,
+                "metric": metric,
+                "value": interval.value,
+                "low": interval.low,
+                "high": interval.high,
+                "n_users": interval.n_queries,
+            })
+    return pl.DataFrame(rows)

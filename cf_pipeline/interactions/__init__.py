@@ -1,0 +1,1 @@
+"""Who did what with which project: weighting, pruning, the matrix, the split."""

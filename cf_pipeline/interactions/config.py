@@ -1,0 +1,52 @@
+"""Configuration of pruning and of the split."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PruningConfig(BaseModel):
+    """Which users and projects are cut off, and how an event becomes a confidence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    alpha: float = Field(
+        1.0, gt=0, description="Confidence of a pair is 1 + alpha * r, r its weighted event count."
+    )
+    max_user_share: float = Field(
+        0.1, gt=0, le=1, description="Upper cut: users with more than this share of all projects."
+    )
+    max_project_share: float = Field(
+        0.1, gt=0, le=1, description="Upper cut: projects with more than this share of all users."
+    )
+    min_user_degree: int = Field(
+        5,
+        ge=1,
+        description="Lower cut: users left with fewer projects than this, to a fixed point.",
+    )
+    min_project_degree: int = Field(
+        2, ge=1, description="Lower cut: projects left with fewer users, to a fixed point."
+    )
+
+
+class SplitConfig(BaseModel):
+    """Which projects are held out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(
+        0, ge=0, description="Hashed with a project's group; another seed, another split."
+    )
+    validation: float = Field(
+        0.15, gt=0, lt=1, description="Share of groups for every choice that is made."
+    )
+    test: float = Field(0.25, gt=0, lt=1, description="Share of groups for the verdict.")
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> SplitConfig:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"split.validation + split.test must be below 1, got "
+                f"{self.validation} + {self.test}"
+            )
+        return self

@@ -1,0 +1,150 @@
+"""Ranking measures, one value per query; NaN marks a query that has nothing to find.
+
+Rankings come in as gains (or hits) in rank order, so one function serves recommendation and image
+retrieval. Recall divides by all relevant items, not by min(relevant, k). Gain is linear, the
+discount log2(rank + 1), the ideal ranking is truncated at k and made from the same candidates.
+Equal scores are ordered by keys that are handed in, never by position.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.stats import rankdata
+
+from cf_pipeline.metrics.keyed import Keys, pair_keys
+from cf_pipeline.vectors import Indices
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+def rank_top_k(
+    scores: npt.NDArray[np.floating],
+    allowed: Flags,
+    k: int,
+    query_keys: Keys,
+    candidate_keys: Keys,
+) -> Indices:
+    """Columns of the k best allowed candidates of every query, best first.
+
+    Args:
+        scores: shape (n_queries, n_candidates).
+        allowed: which candidates a query may rank, same shape.
+        k: how many.
+        query_keys: shape (n_queries,).
+        candidate_keys: shape (n_candidates,); equal scores are ordered by the pair's key.
+
+    Returns:
+        int64, shape (n_queries, k), -1 where a query has fewer candidates.
+    """
+    n_queries, n_candidates = scores.shape
+    ranked = np.full((n_queries, k), -1, dtype=np.int64)
+    if n_candidates == 0:
+        return ranked
+    masked = np.where(allowed, scores, -np.inf)
+    place = max(0, n_candidates - k)
+    threshold = np.partition(masked, place, axis=1)[:, place, np.newaxis]
+    # Everything tied with the k-th best stays in the running; keys are made for those alone.
+    rows, columns = np.nonzero(allowed & (masked >= threshold))
+    ties = pair_keys(query_keys[rows], candidate_keys[columns])
+    order = np.lexsort((ties, -masked[rows, columns], rows))
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = rank < k
+    ranked[rows[kept], rank[kept]] = columns[order][kept]
+    return ranked
+
+
+def taken(gains: npt.NDArray[np.generic], ranked: Indices) -> Floats:
+    """Gains in rank order, 0 where a ranking is shorter than k.
+
+    Args:
+        gains: shape (n_queries, n_candidates).
+        ranked: columns, -1 for none, shape (n_queries, k).
+    """
+    values = np.take_along_axis(gains, np.maximum(ranked, 0), axis=1).astype(np.float64)
+    return np.where(ranked >= 0, values, 0.0)
+
+
+def taken_sparse(gains: sparse.csr_matrix, ranked: Indices) -> Floats:
+    """`taken` for gains in a CSR matrix, shape (n_queries, n_candidates)."""
+    rows = np.repeat(np.arange(ranked.shape[0]), ranked.shape[1])
+    values = np.asarray(gains[rows, np.maximum(ranked, 0).ravel()], dtype=np.float64)
+    return np.where(ranked >= 0, values.reshape(ranked.shape), 0.0)
+
+
+def recall_at_k(ranked_hits: npt.NDArray[np.generic], n_relevant: Indices, k: int) -> Floats:
+    """Hits among the first k divided by all relevant items.
+
+    Args:
+        ranked_hits: whether the item at each rank is relevant, shape (n_queries, at least k or
+            as many as were ranked).
+        n_relevant: relevant items of each query, found or not, shape (n_queries,).
+        k: cut-off.
+
+    Returns:
+        Shape (n_queries,), NaN where nothing is relevant.
+    """
+    hits = (ranked_hits[:, :k] != 0).sum(axis=1)
+    return _ratio(hits.astype(np.float64), n_relevant.astype(np.float64))
+
+
+def dcg_at_k(ranked_gains: npt.NDArray[np.generic], k: int) -> Floats:
+    """Sum over ranks 1..k of gain / log2(rank + 1), shape (n_queries, ranks) to (n_queries,)."""
+    gains = ranked_gains[:, :k].astype(np.float64)
+    return np.asarray(gains @ (1.0 / np.log2(np.arange(gains.shape[1]) + 2.0)), dtype=np.float64)
+
+
+def ideal_dcg_at_k(gains: npt.NDArray[np.generic], k: int) -> Floats:
+    """DCG of the best ranking of these gains, in any order, (n_queries, n) to (n_queries,)."""
+    n = gains.shape[1]
+    best = gains if n <= k else np.partition(gains, n - k, axis=1)[:, n - k :]
+    return dcg_at_k(-np.sort(-best.astype(np.float64), axis=1), k)
+
+
+def ndcg_at_k(
+    ranked_gains: npt.NDArray[np.generic], gains: npt.NDArray[np.generic], k: int
+) -> Floats:
+    """DCG divided by that of the ideal ranking of the same candidates (Järvelin, Kekäläinen 2002).
+
+    Args:
+        ranked_gains: gains in rank order, shape (n_queries, ranks).
+        gains: gains of all candidates in any order, 0 for what is none, shape (n_queries, n).
+        k: cut-off of both rankings.
+
+    Returns:
+        Shape (n_queries,), in [0, 1], NaN where no candidate has a gain.
+    """
+    return _ratio(dcg_at_k(ranked_gains, k), ideal_dcg_at_k(gains, k))
+
+
+def auc(
+    scores: npt.NDArray[np.floating], relevant: Flags, candidates: Flags | None = None
+) -> Floats:
+    """Share of (relevant, irrelevant) candidate pairs in the right order; ties count half.
+
+    Args:
+        scores: finite, shape (n_queries, n_items).
+        relevant: same shape.
+        candidates: what may be ranked, same shape; None: everything.
+
+    Returns:
+        Shape (n_queries,), NaN where either side is empty.
+    """
+    allowed = np.ones_like(relevant) if candidates is None else candidates
+    positive = relevant & allowed
+    # Mann-Whitney: what is no candidate ranks below everything, so it only shifts the ranks.
+    ranks = rankdata(np.where(allowed, scores, -np.inf), axis=1)
+    n_below = (~allowed).sum(axis=1)
+    n_positive = positive.sum(axis=1)
+    n_negative = allowed.sum(axis=1) - n_positive
+    rank_sum = np.where(positive, ranks, 0.0).sum(axis=1) - n_positive * n_below
+    wins = rank_sum - n_positive * (n_positive + 1) / 2
+    return _ratio(wins, (n_positive * n_negative).astype(np.float64))
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """The quotient, NaN where the denominator is 0."""
+    empty = denominator == 0
+    return np.where(empty, np.nan, numerator / np.where(empty, 1.0, denominator))

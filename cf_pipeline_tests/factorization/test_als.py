@@ -1,0 +1,93 @@
+"""ALS against its dense twin, its objective, fold-in, and a matrix whose answer is known."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.factorization.als import factorize
+from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.factorization.fold_in import fold_in
+from cf_pipeline.factorization.objective import als_objective
+from cf_pipeline.factorization.reference import dense_objective, half_step
+
+SMALL = FactorizationConfig(n_factors=3, regularization=0.5, n_iterations=8)
+
+
+def confidences(seed: int = 0, shape: tuple[int, int] = (12, 9)) -> sparse.csr_matrix:
+    rng = np.random.default_rng(seed)
+    dense = rng.uniform(1, 5, shape) * (rng.random(shape) < 0.4)
+    dense[0] = 0  # a user without events must not break anything
+    return sparse.csr_matrix(dense.astype(np.float32))
+
+
+def test_the_objective_equals_its_sum_over_cells() -> None:
+    matrix = confidences()
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(12, 3)).astype(np.float32)
+    y = rng.normal(size=(9, 3)).astype(np.float32)
+    expected = dense_objective(matrix.toarray().astype(np.float64), x, y, 0.5)
+    assert als_objective(matrix, x, y, 0.5) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_last_half_step_is_the_reference_half_step() -> None:
+    matrix = confidences()
+    factors = factorize(matrix, SMALL)
+    # implicit solves projects last: they must be optimal for the users that it returns.
+    expected = half_step(matrix.T.toarray().astype(np.float64), factors.user_factors, 0.5)
+    np.testing.assert_allclose(factors.item_factors, expected, atol=2e-4)
+
+
+def test_the_objective_never_rises() -> None:
+    objective = factorize(confidences(3, (60, 40)), SMALL).objective
+    assert len(objective) == SMALL.n_iterations
+    assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(objective))
+
+
+def test_threads_and_repetition_do_not_change_the_factors() -> None:
+    matrix = confidences(4, (200, 100))
+    first = factorize(matrix, SMALL, threads=1)
+    second = factorize(matrix, SMALL, threads=2)
+    assert np.array_equal(first.item_factors, second.item_factors)
+
+
+def test_folding_in_a_train_project_gives_its_factor_back() -> None:
+    matrix = confidences()
+    factors = factorize(matrix, SMALL)
+    folded = fold_in(factors.user_factors, matrix.T.tocsr(), SMALL.regularization)
+    np.testing.assert_allclose(folded, factors.item_factors, atol=2e-4)
+
+
+def test_a_project_without_users_is_folded_in_at_zero() -> None:
+    folded = fold_in(np.ones((4, 2), dtype=np.float32), sparse.csr_matrix((1, 4)), 0.1)
+    assert not folded.any()
+
+
+def test_fold_in_refuses_projects_as_columns() -> None:
+    with pytest.raises(DataError, match="one column per user factor"):
+        fold_in(np.ones((4, 2), dtype=np.float32), sparse.csr_matrix((3, 5)), 0.1)
+
+
+def test_two_communities_are_told_apart() -> None:
+    # Users and projects of the same parity meet; the diagonal is withheld. Factors must rank the
+    # withheld project of one's own parity above every project of the other.
+    n = 20
+    parity = np.equal.outer(np.arange(n) % 2, np.arange(n) % 2)
+    dense = np.where(parity, 5.0, 0.0)
+    np.fill_diagonal(dense, 0.0)
+    config = FactorizationConfig(n_factors=2, regularization=0.1, n_iterations=15)
+    factors = factorize(sparse.csr_matrix(dense.astype(np.float32)), config)
+    scores = factors.user_factors @ factors.item_factors.T
+    withheld = np.diag(scores)
+    strangers = np.where(parity, -np.inf, scores).max(axis=1)
+    assert (withheld > strangers + 0.3).all()
+
+
+def test_it_reports_every_iteration() -> None:
+    heard: list[tuple[int, int]] = []
+    factorize(confidences(), SMALL, on_iteration=lambda i, n, value: heard.append((i, n)))
+    assert heard == [(i, 8) for i in range(1, 9)]
