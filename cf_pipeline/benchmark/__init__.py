@@ -1,0 +1,1 @@
+"""Is the feature any good? Image similarity and labelled tasks."""

@@ -1,0 +1,64 @@
+"""Forms of feature sets before cosines are taken: centred, whitened, side by side.
+
+What is subtracted or divided by comes from train projects alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from cf_pipeline.vectors import IndexedVectors, Matrix, unit_norm
+
+Form = Literal["plain", "centred", "whitened"]
+
+WHITENING_FLOOR = 0.01
+"""Added to every variance, in units of their mean: directions that hardly vary on train are not
+blown up into noise."""
+
+
+def centred(train: Matrix, vectors: Matrix) -> Matrix:
+    """Vectors minus the mean of train, (n_train, d) and (n, d) to (n, d)."""
+    mean = train.mean(axis=0, dtype=np.float64)
+    return np.asarray(vectors - mean, dtype=np.float32)
+
+
+def whitened(train: Matrix, vectors: Matrix) -> Matrix:
+    """Centred vectors in the principal directions of train, each divided by its deviation.
+
+    z = (x - mean) V / sqrt(lambda + floor * mean(lambda)), V and lambda of train's covariance.
+    Shapes (n_train, d) and (n, d) to (n, d).
+    """
+    x = centred(train, train).astype(np.float64)
+    variances, directions = np.linalg.eigh(x.T @ x / len(x))
+    variances = np.maximum(variances, 0.0)
+    floored = variances + WHITENING_FLOOR * variances.mean()
+    # Constant features have no variance at all and stay zero.
+    scales = np.divide(1.0, np.sqrt(floored), out=np.zeros_like(floored), where=floored > 0)
+    return np.asarray(centred(train, vectors) @ (directions * scales), dtype=np.float32)
+
+
+def in_form(form: Form, train: Matrix, vectors: Matrix) -> Matrix:
+    """Vectors as they are, centred or whitened on train."""
+    if form == "plain":
+        return vectors
+    return centred(train, vectors) if form == "centred" else whitened(train, vectors)
+
+
+def ensemble(a: Matrix, b: Matrix) -> Matrix:
+    """Two feature sets side by side, each of unit norm, (n, d_a) and (n, d_b) to (n, d_a + d_b).
+
+    The cosine of the result is the mean of the two cosines.
+    """
+    return np.concatenate([unit_norm(a), unit_norm(b)], axis=1)
+
+
+def centred_on(train_ids: tuple[str, ...], features: IndexedVectors) -> IndexedVectors:
+    """All vectors of a feature set minus the mean of those of train_ids."""
+    return formed_on("centred", train_ids, features)
+
+
+def formed_on(form: Form, train_ids: tuple[str, ...], features: IndexedVectors) -> IndexedVectors:
+    """All vectors of a feature set in a form that train_ids decide."""
+    return IndexedVectors(features.ids, in_form(form, features.rows(train_ids), features.vectors))

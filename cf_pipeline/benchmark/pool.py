@@ -1,0 +1,196 @@
+"""The projects of one split that similarity is judged on, and which of them may be compared.
+
+One project per look group, with a readable cover, enough events and folded-in factors. Two are
+comparable when they look different, share no owner and, where a measure says so, a stratum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from cf_pipeline.benchmark.truth import Truth, bootstrap_groups, require_columns
+from cf_pipeline.errors import DataError
+from cf_pipeline.metrics.ranking import Flags
+from cf_pipeline.metrics.similarity import CoEngagement
+from cf_pipeline.vectors import Indices
+
+READABLE = "ok"
+"""Value of `covers.status` for a cover that was opened and checked."""
+
+_PROJECT_COLUMNS = ("project_id", "owners", "split_group", "stratum", "field")
+_COVER_COLUMNS = ("project_id", "status", "look_group", "look_component")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Projects of one split, in order of their ids; n of them.
+
+    Attributes:
+        split: its name.
+        project_ids: n ids, sorted.
+        engagement: relevance and popularity, n rows.
+        look_components: int64, shape (n,).
+        owners: CSR, shape (n, n_owners), 1 where known.
+        provenance: what the row `owner` goes by: owners, or split groups where nobody in the
+            pool has an owner; CSR, shape (n, n_values).
+        strata: int64, shape (n,), -1 where unknown.
+        fields: likewise.
+        groups: bootstrap group, int64, shape (n,).
+        counts: how many projects each condition left out, in order, and what is left.
+    """
+
+    split: str
+    project_ids: tuple[str, ...]
+    engagement: CoEngagement
+    look_components: Indices
+    owners: sparse.csr_matrix
+    provenance: sparse.csr_matrix
+    strata: Indices
+    fields: Indices
+    groups: Indices
+    counts: Mapping[str, int]
+
+    @property
+    def popularity(self) -> Indices:
+        """d_i, users of each project in the truth, shape (n,)."""
+        return self.engagement.degrees
+
+    def comparable(self, queries: Indices, candidates: Indices) -> Flags:
+        """Different look components and no common owner, shape (n_queries, n_candidates).
+
+        A project is of its own look component, so never comparable to itself.
+        """
+        different = self.look_components[queries, np.newaxis] != self.look_components[candidates]
+        shared = (self.owners[queries] @ self.owners[candidates].T).toarray() > 0
+        return np.asarray(different & ~shared, dtype=np.bool_)
+
+
+def build_catalog(
+    projects: pl.DataFrame,
+    covers: pl.DataFrame,
+    splits: pl.DataFrame,
+    factor_ids: Collection[str],
+) -> pl.DataFrame:
+    """Everything the pools ask of a project in one table, with its bootstrap group.
+
+    Args:
+        projects: `project_id, owners, split_group, stratum, field`, exact duplicates united.
+        covers: `project_id, status, look_group, look_component`.
+        splits: `project_id, split`.
+        factor_ids: projects with a row in `latent_factors`.
+
+    Raises:
+        DataError: a column is missing, or a readable cover has no look group or component.
+    """
+    require_columns(projects, _PROJECT_COLUMNS, "projects")
+    require_columns(covers, _COVER_COLUMNS, "covers")
+    require_columns(splits, ("project_id", "split"), "splits")
+    factors = pl.DataFrame(
+        {"project_id": sorted(factor_ids)}, schema={"project_id": pl.String}
+    ).with_columns(has_factors=pl.lit(True))
+    catalog = (
+        projects
+        .select(_PROJECT_COLUMNS)
+        .with_columns(group=bootstrap_groups(projects))
+        .join(covers.select(_COVER_COLUMNS), on="project_id", how="left")
+        .join(splits.select("project_id", "split"), on="project_id", how="left")
+        .join(factors, on="project_id", how="left")
+        .with_columns(
+            pl.col("has_factors").fill_null(False),
+            readable=(pl.col("status") == READABLE).fill_null(False),
+        )
+        .sort("project_id")
+    )
+    unlooked = catalog.filter(
+        pl.col("readable") & pl.any_horizontal(pl.col("look_group", "look_component").is_null())
+    )
+    if unlooked.height:
+        raise DataError(
+            f"covers: {unlooked.height} readable covers have no look_group or look_component, the "
+            f"first is {unlooked['project_id'][0]!r}. Materialize covers again."
+        )
+    return catalog
+
+
+def build_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int) -> Pool:
+    """The pool of one split.
+
+    Args:
+        truth: over all projects that have an event, not only those of the pool.
+        catalog: what build_catalog returns.
+        split: `validation` or `test`.
+        min_degree: events a project needs, at least 1.
+
+    Raises:
+        DataError: min_degree is below 1, or fewer than two projects are left.
+    """
+    if min_degree < 1:
+        raise DataError(f"min_degree must be at least 1, got {min_degree}. Correct dataset.toml.")
+    degrees = pl.DataFrame({
+        "project_id": truth.project_ids,
+        "degree": truth.engagement.degrees,
+    }).with_row_index("truth_row")
+    table = catalog.filter(pl.col("split") == split).join(degrees, on="project_id", how="left")
+    counts = {"projects": table.height}
+    for reason, condition in (
+        ("without readable cover", pl.col("readable")),
+        ("below min_degree", pl.col("degree").fill_null(0) >= min_degree),
+        ("without latent_factors", pl.col("has_factors")),
+    ):
+        kept = table.filter(condition)
+        counts[reason] = table.height - kept.height
+        table = kept
+    kept = (
+        table
+        .sort("degree", "project_id", descending=[True, False])
+        .unique("look_group", keep="first", maintain_order=True)
+        .sort("project_id")
+    )
+    counts["same look group as another"] = table.height - kept.height
+    counts["pool"] = kept.height
+    if kept.height < 2:
+        raise DataError(
+            f"similarity needs at least two {split} projects to compare, {kept.height} are left: "
+            f"{counts}. Lower min_degree in dataset.toml or raise split.{split}."
+        )
+    return _pool(truth, kept, split, counts)
+
+
+def _pool(truth: Truth, table: pl.DataFrame, split: str, counts: Mapping[str, int]) -> Pool:
+    owners = _memberships(table["owners"])
+    provenance = owners if owners.nnz else _memberships(table["split_group"])
+    return Pool(
+        split=split,
+        project_ids=tuple(table["project_id"].to_list()),
+        engagement=truth.engagement.take(table["truth_row"].to_numpy().astype(np.int64)),
+        look_components=_codes(table["look_component"]),
+        owners=owners,
+        provenance=provenance,
+        strata=_codes(table["stratum"]),
+        fields=_codes(table["field"]),
+        groups=table["group"].to_numpy(),
+        counts=counts,
+    )
+
+
+def _codes(values: pl.Series) -> Indices:
+    """Numbers of the different values, -1 for null, shape (n,)."""
+    ranks = values.rank("dense").cast(pl.Int64) - 1
+    return ranks.fill_null(-1).to_numpy().astype(np.int64)
+
+
+def _memberships(values: pl.Series) -> sparse.csr_matrix:
+    """Rows x different values, 1 where the row has the value; a row may have a list of them."""
+    pairs = pl.DataFrame({"value": values}).with_row_index("row")
+    if isinstance(values.dtype, pl.List):
+        pairs = pairs.explode("value", empty_as_null=True, keep_nulls=True)
+    pairs = pairs.drop_nulls("value").unique()
+    columns = _codes(pairs["value"])
+    ones = np.ones(pairs.height, dtype=np.int32)
+    shape = (len(values), int(columns.max(initial=-1)) + 1)
+    return sparse.csr_matrix((ones, (pairs["row"].to_numpy(), columns)), shape=shape)

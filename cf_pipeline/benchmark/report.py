@@ -1,0 +1,146 @@
+"""The scoreboard as text: Markdown for documents, rows for a terminal."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from cf_pipeline.benchmark.similarity import SimilarityTables
+
+ORDER = (
+    "chance",
+    "popularity",
+    "owner",
+    "random",
+    "color",
+    "imagenet",
+    "imagenet_ridge",
+    "collaborative",
+    "predicted_factors",
+    "ensemble",
+    "latent_factors",
+)
+"""Rows from what knows nothing to what is reachable from behaviour."""
+HEADLINE = ("triplet_accuracy", "ndcg_at_10")
+"""Measures that stand first; the others follow by name."""
+
+
+def scoreboard(
+    scores: pl.DataFrame, differences: pl.DataFrame, split: str, reference: str
+) -> tuple[list[str], list[list[str]]]:
+    """The similarity table of one split.
+
+    Args:
+        scores: rows of `similarity_scores` of one model.
+        differences: rows of `similarity_differences` of the same model.
+        split: `validation` or `test`.
+        reference: the feature set that differences are shown to.
+
+    Returns:
+        Column titles and rows. A value stands with its 95 % interval, the chosen layer with `*`.
+    """
+    here = scores.filter(split=split)
+    apart = differences.filter(split=split, reference=reference)
+    measures = [m for m in _measures(here) if m != "same_field_at_10"]
+    titles = ["feature set"]
+    for measure in measures:
+        titles += [measure, f"minus {reference}"]
+    rows = []
+    for name in _ordered(here["feature_set"].unique().to_list()):
+        row = here.filter(feature_set=name)
+        cells = [f"{name} *" if row["chosen"].any() else name]
+        for measure in measures:
+            difference = apart.filter(feature_set=name, measure=measure)
+            cells += [_cell(row.filter(measure=measure), "value"), _cell(difference, "difference")]
+        rows.append(cells)
+    return titles, rows
+
+
+def task_table(scores: pl.DataFrame, metric: str) -> tuple[list[str], list[list[str]]]:
+    """Linear-probe scores, feature sets by tasks.
+
+    Args:
+        scores: rows of `benchmark_scores` of one model.
+        metric: which of their metrics.
+
+    Returns:
+        Column titles and rows.
+    """
+    here = scores.filter(metric=metric)
+    tasks = here["task"].unique().sort().to_list()
+    rows = [
+        [name, *(_cell(here.filter(feature_set=name, task=task), "value") for task in tasks)]
+        for name in _ordered(here["feature_set"].unique().to_list())
+    ]
+    return ["feature set", *(f"{task}, {metric}" for task in tasks)], rows
+
+
+def pool_sizes(scores: pl.DataFrame, split: str) -> str:
+    """`654 queries of 145 groups` per headline measure."""
+    here = scores.filter(split=split, feature_set="chance")
+    return "; ".join(
+        f"{row['measure']}: {row['n_queries']} queries of {row['n_groups']} groups"
+        for row in here.to_dicts()
+        if row["measure"] in HEADLINE
+    )
+
+
+def markdown(titles: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def summarize_similarity(result: SimilarityTables) -> dict[str, float | str]:
+    """What the UI shows: the chosen layer's figures on test and the whole table."""
+    test = result.scores.filter(split="test", chosen=True)
+    figures: dict[str, float | str] = {
+        f"test_{row['measure']}": row["value"]
+        for row in test.to_dicts()
+        if row["value"] is not None
+    }
+    titles, rows = scoreboard(result.scores, result.differences, "test", "imagenet")
+    pools = [
+        f"| {row['split']} | {row['condition']} | {row['count']:,} |"
+        for row in result.pools.to_dicts()
+    ]
+    return {
+        **figures,
+        "chosen_layer": result.chosen,
+        "ridge_strength": result.ridge_strength,
+        "train_projects": result.n_train,
+        "scoreboard": markdown(titles, rows),
+        "pools": "\n".join(["| split | condition | count |", "|---|---|---|", *pools]),
+    }
+
+
+def _measures(scores: pl.DataFrame) -> list[str]:
+    """Measures that some query can answer, headline measures first."""
+    answered = set(scores.filter(pl.col("n_queries") > 0)["measure"].to_list())
+    first = [measure for measure in HEADLINE if measure in answered]
+    return first + sorted(answered - set(first))
+
+
+def _ordered(names: list[str]) -> list[str]:
+    known = [name for name in ORDER if name in names]
+    return known + sorted(set(names) - set(known))
+
+
+def _cell(row: pl.DataFrame, figure: str) -> str:
+    """`0.652 [0.611, 0.690]`, signed for differences, empty where there is none."""
+    if row.height == 0 or row[figure][0] is None:
+        return ""
+    sign = "+" if figure == "difference" else ""
+    value, low, high = row[figure][0], row["low"][0], row["high"][0]
+    if low is None:
+        return f"{value:{sign}.3f}"
+    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def rows_off_chance(differences: pl.DataFrame) -> list[str]:
+    """Reference rows whose 95 % interval of the difference to chance leaves out zero."""
+    off = differences.filter(
+        (pl.col("reference") == "chance")
+        & pl.col("feature_set").is_in(["popularity", "owner"])
+        & ((pl.col("low") > 0) | (pl.col("high") < 0))
+    )
+    return [f"{r['feature_set']} {r['measure']} {r['split']}" for r in off.to_dicts()]

@@ -1,0 +1,191 @@
+"""Covers side by side: queries with their neighbors, and contact sheets.
+
+Tiles keep the cover's shape on white. A cover that is missing or cannot be read is a grey tile
+with a cross, never a gap: the reader sees that something should be there.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+from cf_pipeline.figures.style import BLUE, DPI, GREY, INK, TICK_SIZE, TITLE_SIZE, png
+
+logger = logging.getLogger(__name__)
+
+GAP = 4
+QUERY_GAP = 16
+"""Pixels between tiles, and between a query and its neighbors."""
+TILES = ((80, 60), (160, 48), (300, 36))
+"""Up to so many covers, a tile of so many pixels: what keeps its colors in 100 KB."""
+MAX_WIDTH = 1100
+MAX_PIXELS = 50_000_000
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow raises on files that are missing, broken, mislabelled or huge."""
+
+
+def retrieval_panel(
+    rows: Sequence[Sequence[Path]],
+    captions: Sequence[str],
+    title: str = "Queries (left) and their nearest neighbors",
+) -> bytes:
+    """One row per query: its cover, then its neighbors, nearest first.
+
+    Args:
+        rows: each the query's cover and its neighbors' covers.
+        captions: a line under each row; as many as rows.
+        title: what is shown.
+
+    Returns:
+        PNG bytes.
+
+    Raises:
+        ValueError: not as many captions as rows.
+    """
+    n_columns = max((len(row) for row in rows), default=1)
+    caption_height = 16
+    side = _tile_side(sum(len(row) for row in rows), n_columns)
+    step = side + caption_height + GAP
+    canvas = _Canvas((n_columns * (side + GAP) + QUERY_GAP, len(rows) * step), side, title)
+    for number, (row, caption) in enumerate(zip(rows, captions, strict=True)):
+        top = number * step
+        for column, path in enumerate(row):
+            left = column * (side + GAP) + (QUERY_GAP if column else 0)
+            canvas.tile(path, left, top, framed=column == 0)
+        canvas.write(caption, 0, top + side + 2)
+    return canvas.png()
+
+
+def contact_sheet(paths: Sequence[Path], columns: int, title: str = "Covers") -> bytes:
+    """Covers in rows, in the order given.
+
+    Args:
+        paths: covers; up to about 300 stay recognizable in 100 KB.
+        columns: covers per row.
+        title: what is shown.
+
+    Returns:
+        PNG bytes.
+    """
+    n_columns = max(1, min(columns, len(paths)))
+    n_rows = -(-len(paths) // n_columns)
+    side = _tile_side(len(paths), n_columns)
+    step = side + GAP
+    canvas = _Canvas((n_columns * step, n_rows * step), side, title)
+    for number, path in enumerate(paths):
+        row, column = divmod(number, n_columns)
+        canvas.tile(path, column * step, row * step)
+    return canvas.png()
+
+
+class _Canvas:
+    """Pixels first, then one figure of exactly their size for the text."""
+
+    MARGIN = 10
+    HEADER = 30
+    MIN_WIDTH = 340
+
+    def __init__(self, size: tuple[int, int], side: int, title: str) -> None:
+        width, height = size
+        self.side = side
+        self.width = max(width, self.MIN_WIDTH) + 2 * self.MARGIN
+        self.height = max(height, 24) + self.HEADER + self.MARGIN
+        self.pixels = Image.new("RGB", (self.width, self.height), "white")
+        self.title = title
+        self.texts: list[tuple[str, int, int]] = []
+        self.n_tiles = 0
+        self.n_missing = 0
+
+    def tile(self, path: Path, left: int, top: int, *, framed: bool = False) -> None:
+        """Draws a cover; coordinates in pixels from the top left corner below the header."""
+        left, top = left + self.MARGIN, top + self.HEADER
+        cover = _thumbnail(path, self.side)
+        self.n_tiles += 1
+        self.n_missing += cover is None
+        self.pixels.paste(cover or _missing_tile(self.side), (left, top))
+        if framed:
+            box = (left - 2, top - 2, left + self.side + 1, top + self.side + 1)
+            ImageDraw.Draw(self.pixels).rectangle(box, outline=BLUE, width=2)
+
+    def write(self, text: str, left: int, top: int) -> None:
+        """Writes a line, cut to the width of the canvas."""
+        shown = self._cut(text, letter=6)
+        self.texts.append((shown, left + self.MARGIN, top + self.HEADER))
+
+    def png(self) -> bytes:
+        """The canvas with title and texts as PNG bytes."""
+        figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI, facecolor="white")
+        FigureCanvasAgg(figure)
+        pixels: npt.NDArray[np.uint8] = np.asarray(self.pixels)
+        figure.figimage(pixels)
+        if not self.n_tiles:
+            self.write("nothing to show", 0, 0)
+        for text, left, top in self.texts:
+            self._text(figure, text, left, top, TICK_SIZE, INK)
+        self._text(figure, self._cut(self.title, letter=7), self.MARGIN, 6, TITLE_SIZE, INK)
+        if self.n_missing:
+            logger.warning("%d of %d covers could not be drawn", self.n_missing, self.n_tiles)
+        return png(figure)
+
+    def _cut(self, text: str, letter: int) -> str:
+        """As much of a line as fits, a letter being about so many pixels wide."""
+        most = (self.width - 2 * self.MARGIN) // letter
+        return text if len(text) <= most else text[: most - 1] + "…"
+
+    def _text(
+        self, figure: Figure, text: str, left: int, top: int, size: float, color: str
+    ) -> None:
+        figure.text(
+            left / self.width, 1 - top / self.height, text, va="top", fontsize=size, color=color
+        )
+
+
+def _tile_side(n_tiles: int, n_columns: int) -> int:
+    """Pixels of a tile where so many are to fit, so many of them side by side."""
+    wanted = next((side for most, side in TILES if n_tiles <= most), TILES[-1][1])
+    return max(12, min(wanted, MAX_WIDTH // max(1, n_columns) - GAP))
+
+
+def _thumbnail(path: Path, side: int) -> Image.Image | None:
+    """A cover on a white square, None where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    return None
+                image.draft("RGB", (2 * side, 2 * side))
+                cover = image.convert("RGBA")
+    except UNREADABLE:
+        return None
+    cover.thumbnail((side, side), Image.Resampling.LANCZOS)
+    square = Image.new("RGBA", (side, side), "white")
+    square.alpha_composite(cover, ((side - cover.width) // 2, (side - cover.height) // 2))
+    return square.convert("RGB")
+
+
+def _missing_tile(side: int) -> Image.Image:
+    tile = Image.new("RGB", (side, side), "#d5d9dc")
+    draw = ImageDraw.Draw(tile)
+    for line in ((8, 8, side - 9, side - 9), (8, side - 9, side - 9, 8)):
+        draw.line(line, fill=GREY, width=2)
+    return tile

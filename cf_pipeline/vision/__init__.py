@@ -1,0 +1,1 @@
+"""From a cover to its place in latent space: covers, looks, networks, training, embedding."""

@@ -1,0 +1,140 @@
+"""From covers to vectors with a network that is done learning, and only for covers that changed.
+
+Batches have one fixed size, the last one padded: convolution kernels are chosen by shape, so a
+cover gets the same bits whether it is embedded alone or among thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.vectors import Matrix, Progress, silent
+from cf_pipeline.vision.backbones import Architecture, normalize
+from cf_pipeline.vision.config import Fit
+from cf_pipeline.vision.covers import fit_cover, open_cover
+from cf_pipeline.vision.devices import Execution, on_device
+
+Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]
+"""Cover files to one or more matrices with a row per file."""
+
+
+@dataclass(frozen=True)
+class CoverInput:
+    """How a network wants to see a cover.
+
+    Attributes:
+        architecture: says how pixels are normalized.
+        image_size: side of the square in pixels.
+        fit: how a cover becomes a square.
+    """
+
+    architecture: Architecture
+    image_size: int
+    fit: Fit
+
+
+def embed_covers(
+    network: nn.Module,
+    cover_input: CoverInput,
+    paths: Sequence[Path],
+    execution: Execution,
+    progress: Progress = silent,
+) -> tuple[Matrix, ...]:
+    """Run a network over cover files.
+
+    Args:
+        network: gives a tensor (N, d) or a tuple of such; it is put into evaluation mode.
+        cover_input: what it expects.
+        paths: n cover files, all readable.
+        execution: device, covers at once, threads that decode beside the network.
+        progress: called after every batch.
+
+    Returns:
+        One float32 matrix (n, d) per tensor that the network gives.
+
+    Raises:
+        DataError: a cover cannot be read.
+    """
+    device, batch_size = execution.device, execution.batch_size
+    network = on_device(network.eval(), device)
+    parts: list[tuple[Matrix, ...]] = []
+    done = 0
+    with torch.inference_mode():
+        for covers in _decoded_batches(paths, cover_input, execution):
+            padded = np.concatenate([covers, np.repeat(covers[:1], batch_size - len(covers), 0)])
+            given = network(
+                normalize(torch.from_numpy(padded).to(device), cover_input.architecture)
+            )
+            tensors: tuple[Tensor, ...] = given if isinstance(given, tuple) else (given,)
+            parts.append(tuple(t[: len(covers)].float().cpu().numpy() for t in tensors))
+            done += len(covers)
+            progress(done, len(paths), {})
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _decoded_batches(
+    paths: Sequence[Path], cover_input: CoverInput, execution: Execution
+) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    """Batches of uint8 (N, size, size, 3), the next one decoded while the last is in use."""
+
+    def decode(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        return fit_cover(open_cover(path), cover_input.image_size, cover_input.fit)
+
+    batch_size = execution.batch_size
+    starts = range(0, len(paths), batch_size)
+    with ThreadPoolExecutor(max_workers=execution.threads) as pool:
+        pending = [pool.submit(decode, p) for p in paths[: starts.step]] if paths else []
+        for start in starts:
+            following = paths[start + batch_size : start + 2 * batch_size]
+            upcoming = [pool.submit(decode, path) for path in following]
+            yield np.stack([future.result() for future in pending])
+            pending = upcoming
+
+
+def embed_changed(
+    covers: pl.DataFrame, known: pl.DataFrame | None, columns: Sequence[str], extract: Extract
+) -> tuple[pl.DataFrame, int]:
+    """Vectors for every cover, computed only for bytes that are not known yet.
+
+    Args:
+        covers: `sha256, path` and whatever else; one row per cover, all readable.
+        known: `sha256` and the columns, from an earlier run of the same extractor; None: nothing.
+        columns: names of the vector columns, one per matrix that extract gives.
+        extract: computes vectors of cover files.
+
+    Returns:
+        covers without `path`, with the vector columns added, and how many were computed.
+
+    Raises:
+        DataError: extract gave a vector that is not finite.
+    """
+    wanted = covers.unique("sha256", keep="first", maintain_order=True).sort("sha256")
+    have = known.unique("sha256", keep="first") if known is not None else None
+    fresh = wanted if have is None else wanted.join(have, on="sha256", how="anti")
+    vectors = have.select("sha256", *columns) if have is not None else None
+    if fresh.height:
+        matrices = extract([Path(path) for path in fresh["path"]])
+        if not all(np.isfinite(matrix).all() for matrix in matrices):
+            raise DataError(
+                "the network gave NaN or infinite features. Train it again with a lower "
+                "vision.learning_rate, or check the weight file."
+            )
+        computed = fresh.select("sha256").with_columns(
+            pl.Series(name, matrix, dtype=pl.Array(pl.Float32, matrix.shape[1]))
+            for name, matrix in zip(columns, matrices, strict=True)
+        )
+        if vectors is None:
+            vectors = computed
+        else:
+            vectors = pl.concat([vectors.cast(computed.schema), computed])
+    assert vectors is not None  # no rows at all is refused where covers are read
+    return covers.drop("path").join(vectors, on="sha256", how="left"), fresh.height

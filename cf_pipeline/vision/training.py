@@ -1,0 +1,198 @@
+"""Training the network on covers and the factors of their projects, and on nothing else.
+
+AdamW under a one-cycle schedule, the backbone slower than the new head; after every epoch the
+cosine to the folded-in factors of validation projects decides which epoch is kept. The loop knows
+arrays and callbacks: who listens (a log, a bar, wandb) is not its business.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.vision.backbones import (
+    ARCHITECTURES,
+    Architecture,
+    CoverRegressor,
+    architecture_for,
+    normalize,
+    pretrained_backbone,
+)
+from cf_pipeline.vision.batches import Examples, TrainBatches, ValidationCovers
+from cf_pipeline.vision.checkpoint import Manifest
+from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.devices import Execution, on_device, seed_everything
+from cf_pipeline.vision.objectives import objective
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears about training; every callback may be left out."""
+
+    on_batch: Callable[[int, int, dict[str, float]], None] = lambda done, total, figures: None
+    """covers seen so far, covers in all epochs, `epoch`, `loss`."""
+    on_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, figures: None
+    """epoch from 1, `train_loss`, `validation_loss`, `validation_cosine`, `learning_rate`, ..."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network at its best epoch, its manifest, and every epoch's figures."""
+
+    network: CoverRegressor
+    manifest: Manifest
+    history: tuple[dict[str, float], ...] = field(repr=False)
+
+
+def train(
+    train_set: Examples,
+    validation_set: Examples,
+    config: VisionConfig,
+    *,
+    execution: Execution,
+    listeners: Listeners | None = None,
+) -> Trained:
+    """Train from covers to factors.
+
+    Args:
+        train_set: what is learned from.
+        validation_set: what chooses the epoch.
+        config: objective, initial weights, schedule.
+        execution: device, threads for decoding, and a directory for decoded covers, which the
+            caller removes.
+        listeners: callbacks.
+
+    Raises:
+        DataError: fewer train covers than a batch of two, no validation covers, or a loss that is
+            not finite.
+    """
+    listeners = listeners or Listeners()
+    if len(train_set.paths) < 2 or not validation_set.paths:
+        raise DataError(
+            f"training needs at least 2 train covers and 1 validation cover, got "
+            f"{len(train_set.paths)} and {len(validation_set.paths)}. Loosen pruning or change "
+            "split.validation."
+        )
+    generator = seed_everything(config.seed)
+    network, architecture, initial = _initial_network(config, train_set.factors.shape[1])
+    network = on_device(network, execution.device)
+    mean = torch.from_numpy(train_set.factors.mean(axis=0))
+    batches = TrainBatches(train_set, config, mean, execution, generator)
+    validation = ValidationCovers(validation_set, config, mean, execution)
+    loop = _Loop(network, architecture, config, execution.device, batches, listeners)
+    history: list[dict[str, float]] = []
+    best: tuple[float, int, dict[str, Tensor]] | None = None
+    for epoch in range(1, config.epochs + 1):
+        figures = loop.run_epoch(epoch)
+        figures |= validation.score(network, architecture, execution.device)
+        history.append(figures)
+        listeners.on_epoch(epoch, figures)
+        if best is None or figures["validation_cosine"] > best[0]:
+            state = copy.deepcopy(network.state_dict())
+            best = (figures["validation_cosine"], epoch, state)
+        elif epoch - best[1] >= config.patience:
+            break
+    assert best is not None  # config.epochs >= 1
+    network.load_state_dict(best[2])
+    manifest = Manifest(
+        architecture=architecture.name,
+        image_size=config.image_size,
+        fit=config.fit,
+        n_features=architecture.n_features,
+        n_factors=int(train_set.factors.shape[1]),
+        objective=config.objective,
+        target_mean=[float(v) for v in mean],
+        initial_weights=initial,
+        best_epoch=best[1],
+        validation_cosine=best[0],
+        n_train=len(train_set.paths),
+        n_validation=len(validation_set.paths),
+        configuration=config.model_dump(mode="json"),
+        torch_version=torch.__version__,
+    )
+    return Trained(network.cpu().eval(), manifest, tuple(history))
+
+
+def _initial_network(
+    config: VisionConfig, n_factors: int
+) -> tuple[CoverRegressor, Architecture, str]:
+    name = architecture_for(config)
+    network = CoverRegressor(ARCHITECTURES[name], n_factors, config.dropout)
+    if config.init == "scratch":
+        return network, ARCHITECTURES[name], "random"
+    backbone, digest = pretrained_backbone(Path(config.weights) if config.weights else None)
+    network.backbone = backbone
+    return network, ARCHITECTURES[name], digest
+
+
+class _Loop:
+    """Optimizer, schedule and one epoch of steps."""
+
+    def __init__(
+        self,
+        network: CoverRegressor,
+        architecture: Architecture,
+        config: VisionConfig,
+        device: torch.device,
+        batches: TrainBatches,
+        listeners: Listeners,
+    ) -> None:
+        self.network, self.architecture, self.config = network, architecture, config
+        self.device, self.batches, self.listeners = device, batches, listeners
+        head_rate = config.learning_rate
+        backbone_rate = head_rate * (
+            config.backbone_learning_rate_share if config.init == "pretrained" else 1.0
+        )
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": network.backbone.parameters(), "lr": backbone_rate},
+                {"params": network.head.parameters(), "lr": head_rate},
+            ],
+            weight_decay=config.weight_decay,
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            max_lr=[backbone_rate, head_rate],
+            total_steps=config.epochs * batches.per_epoch + 1,
+            pct_start=0.2,
+        )
+
+    def run_epoch(self, epoch: int) -> dict[str, float]:
+        self.network.train()
+        started, seen, total = time.monotonic(), 0, 0.0
+        per_epoch = self.batches.per_epoch * self.config.batch_size
+        for rows in self.batches.epoch():
+            covers, targets = self.batches.batch(rows)
+            loss = self._step(covers.to(self.device), targets.to(self.device))
+            seen, total = seen + len(rows), total + loss * len(rows)
+            done = (epoch - 1) * per_epoch + seen
+            figures = {"epoch": float(epoch), "loss": loss}
+            self.listeners.on_batch(done, self.config.epochs * per_epoch, figures)
+        seconds = time.monotonic() - started
+        return {
+            "train_loss": total / seen,
+            "learning_rate": float(self.schedule.get_last_lr()[1]),
+            "covers_per_second": seen / seconds,
+        }
+
+    def _step(self, covers: Tensor, targets: Tensor) -> float:
+        _, predicted = self.network(normalize(covers, self.architecture))
+        loss = objective(predicted, targets, self.config)
+        if not torch.isfinite(loss):
+            raise DataError(
+                f"the training loss became {loss.item()}. Lower vision.learning_rate "
+                f"({self.config.learning_rate})."
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.schedule.step()
+        return float(loss.item())
