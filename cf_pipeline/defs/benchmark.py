@@ -1,0 +1,131 @@
+"""Group benchmark: is the feature any good?"""
+
+import polars as pl
+
+from cf_pipeline.defs import fingerprints
+from cf_pipeline.defs.fingerprints import task_folders
+from cf_pipeline.defs.pictures import picture
+from cf_pipeline.defs.stage import Output, Stage, stage_asset
+
+
+@stage_asset(
+    group="benchmark",
+    parents=(
+        "raw_interactions",
+        "raw_projects",
+        "covers",
+        "project_split",
+        "latent_factors",
+        "embeddings",
+        "imagenet_embeddings",
+        "simple_embeddings",
+    ),
+    reads=(
+        "dataset.truth",
+        "benchmark.imagenet_form",
+        "benchmark.n_triplets",
+        "benchmark.n_resamples",
+        "benchmark.seed",
+    ),
+)
+def similarity_scores(stage: Stage) -> Output:
+    """Whether neighbours by features share an audience.
+
+    Every feature set against raw co-engagement of held-out projects, with intervals, and in pairs
+    against the references.
+    """
+    from cf_pipeline.benchmark.report import summarize_similarity
+    from cf_pipeline.benchmark.similarity import similarity_tables
+    from cf_pipeline.defs.similarity import similarity_inputs
+    from cf_pipeline.figures.scores import score_bars
+
+    model = stage.version("trained_cnn")
+    result = similarity_tables(
+        similarity_inputs(stage, model), stage.configuration.benchmark, stage.progress("queries")
+    )
+    bars = {
+        f"{measure}_bars": picture(score_bars(rows, measure, f"{measure}, test"), measure)
+        for measure, rows in result.rows_by_measure("test")
+    }
+    return Output(
+        {
+            "similarity_scores": result.scores.with_columns(model_version=pl.lit(model)),
+            "similarity_differences": result.differences.with_columns(model_version=pl.lit(model)),
+        },
+        {**summarize_similarity(result), **bars},
+        scope=model,
+    )
+
+
+@stage_asset(
+    group="benchmark",
+    reads=("benchmark.tasks", "benchmark.task_test_share", "benchmark.seed", "covers"),
+    outside=fingerprints.of_tasks,
+    kinds=("pillow",),
+)
+def benchmark_tasks(stage: Stage) -> Output:
+    """Labelled images of every benchmark task, split by look component."""
+    from cf_pipeline.benchmark.task_tables import read_tasks, summarize
+
+    configuration = stage.configuration
+    tasks = read_tasks(
+        task_folders(configuration),
+        configuration.benchmark,
+        configuration.covers,
+        configuration.resources.n_threads,
+        stage.progress("images"),
+    )
+    return Output(
+        {"benchmark_tasks": tasks.images, "benchmark_tasks_rejected": tasks.rejected},
+        summarize(tasks),
+    )
+
+
+@stage_asset(
+    group="benchmark",
+    parents=("benchmark_tasks", "trained_cnn"),
+    reads=(
+        "baselines",
+        "vision.init",
+        "vision.image_size",
+        "vision.fit",
+    ),
+    kinds=("torch",),
+)
+def task_embeddings(stage: Stage) -> Output:
+    """Every feature set of every labelled image."""
+    from cf_pipeline.defs.similarity import task_features
+
+    model = stage.version("trained_cnn")
+    table, n_computed = task_features(stage, model)
+    return Output({"task_embeddings": table}, {"images_embedded": n_computed}, scope=model)
+
+
+@stage_asset(
+    group="benchmark",
+    parents=("benchmark_tasks", "task_embeddings", "trained_cnn"),
+    reads=("benchmark.n_resamples", "benchmark.seed"),
+    kinds=("scikitlearn",),
+)
+def benchmark_scores(stage: Stage) -> Output:
+    """Mean per-class accuracy of a linear probe on frozen features, per task and feature set."""
+    from cf_pipeline.benchmark.probing import probe_feature_sets, summarize
+    from cf_pipeline.figures.scores import confusion
+
+    model = stage.version("trained_cnn")
+    probes = probe_feature_sets(
+        stage.frame("benchmark_tasks"),
+        stage.frame("task_embeddings", where=f"model_version = '{model}'"),
+        stage.configuration.benchmark,
+        stage.progress("probes"),
+    )
+    pictures = {
+        f"confusion_{task}": picture(confusion(result.confusion, result.classes), task)
+        for (task, feature_set), result in probes.results.items()
+        if feature_set == "collaborative"
+    }
+    return Output(
+        {"benchmark_scores": probes.table.with_columns(model_version=pl.lit(model))},
+        {**summarize(probes), **pictures},
+        scope=model,
+    )

@@ -1,0 +1,138 @@
+"""Group interactions: from the user's files to the pruned matrix and the split."""
+
+from cf_pipeline.defs import fingerprints
+from cf_pipeline.defs.pictures import picture
+from cf_pipeline.defs.stage import Output, Stage, stage_asset
+
+
+@stage_asset(
+    group="interactions",
+    reads=("dataset.interactions",),
+    outside=fingerprints.of_interactions,
+    kinds=("parquet",),
+)
+def raw_interactions(stage: Stage) -> Output:
+    """Who did what with which project, read through dataset.toml and otherwise as it is.
+
+    Rows that cannot be used are kept in `raw_interactions_rejected` with the reason.
+    """
+    from cf_pipeline.sources.staging import export_interactions
+
+    staged = export_interactions(stage.dataset, stage.scratch)
+    return Output(staged.tables, staged.summary)
+
+
+@stage_asset(
+    group="interactions",
+    reads=("dataset.projects",),
+    outside=fingerprints.of_projects,
+    kinds=("parquet",),
+)
+def raw_projects(stage: Stage) -> Output:
+    """Every project with its cover, owners, groups and labels, as dataset.toml says."""
+    from cf_pipeline.sources.staging import export_projects
+
+    staged = export_projects(stage.dataset, stage.scratch)
+    return Output(staged.tables, staged.summary)
+
+
+@stage_asset(
+    group="interactions",
+    parents=("raw_projects",),
+    reads=("covers", "dataset.covers"),
+    outside=fingerprints.of_covers,
+    kinds=("pillow",),
+)
+def covers(stage: Stage) -> Output:
+    """Every cover opened and checked, and which of them look alike.
+
+    Unreadable and missing covers are recorded with the reason, never filled in.
+    """
+    from cf_pipeline.figures.panels import retrieval_panel
+    from cf_pipeline.sources.files import cover_paths
+    from cf_pipeline.storage.file_hashes import hash_files
+    from cf_pipeline.vision.cover_table import build_cover_table, largest_look_groups, summarize
+
+    projects = stage.frame("raw_projects", "project_id", "cover")
+    named = projects.drop_nulls("cover")
+    paths = cover_paths(stage.dataset, named["cover"].to_list())
+    hashes = hash_files(stage.warehouse, paths)
+    table = build_cover_table(
+        projects,
+        named.select("project_id").with_columns(path=hashes["path"], sha256=hashes["sha256"]),
+        stage.configuration.covers,
+        threads=stage.configuration.resources.n_threads,
+        progress=stage.progress("covers"),
+    )
+    rows, captions = largest_look_groups(table)
+    panel = retrieval_panel(rows, captions, title="Largest look groups")
+    return Output(
+        {"covers": table},
+        {**summarize(table), "largest_look_groups": picture(panel, "covers of one look per row")},
+    )
+
+
+@stage_asset(
+    group="interactions",
+    parents=("raw_interactions", "covers"),
+    reads=("pruning", "dataset.matrix"),
+)
+def pruned_matrix(stage: Stage) -> Output:
+    """The user-project matrix without the most and the least popular users and projects.
+
+    Kinds are weighted, exact duplicates of a cover are one project, the upper cut looks at raw
+    degrees, the lower cut goes on to a fixed point.
+    """
+    from cf_pipeline.figures.distributions import DegreeCuts, degree_distributions
+    from cf_pipeline.interactions.pruning import prune, representatives, summarize
+    from cf_pipeline.sources.purposes import matrix_weights
+
+    config = stage.configuration.pruning
+    kept = stage.scratch / "pruned_matrix.parquet"
+    with stage.warehouse.read() as con:
+        report = prune(
+            con,
+            weights=matrix_weights(stage.dataset),
+            exclude_users=stage.dataset.users.exclude_users,
+            representative_of=representatives(stage.frame("covers", "project_id", "sha256")),
+            config=config,
+        )
+        con.execute(f"copy (from kept_pairs order by all) to '{kept}'")
+    degrees = degree_distributions(
+        report.degrees["user_before"],
+        report.degrees["user_after"],
+        report.degrees["project_before"],
+        report.degrees["project_after"],
+        DegreeCuts(
+            min_user=config.min_user_degree,
+            max_user=config.max_user_share * report.projects_before,
+            min_project=config.min_project_degree,
+            max_project=config.max_project_share * report.users_before,
+        ),
+    )
+    return Output(
+        {"pruned_matrix": f"select * from read_parquet('{kept}')"},
+        {**summarize(report), "degrees": picture(degrees, "degrees before and after pruning")},
+    )
+
+
+@stage_asset(
+    group="interactions",
+    parents=("raw_projects", "covers"),
+    reads=("split", "dataset.split"),
+)
+def project_split(stage: Stage) -> Output:
+    """Train, validation or test for every project.
+
+    What looks alike or shares provenance stays together.
+    """
+    from cf_pipeline.interactions.splitting import split_projects, summarize
+
+    before = stage.frame("project_split") if stage.previous else None
+    split = split_projects(
+        stage.frame("raw_projects", "project_id", "owners", "split_group"),
+        stage.frame("covers", "project_id", "status", "look_component"),
+        config=stage.configuration.split,
+        max_component_share=stage.dataset.split.max_component_share,
+    )
+    return Output({"project_split": split.assignment}, summarize(split, before))

@@ -1,0 +1,10 @@
+"""The one job: everything."""
+
+import dagster as dg
+
+full_pipeline = dg.define_asset_job(
+    "full_pipeline",
+    selection=dg.AssetSelection.all(),
+    description="Every asset, in order; what did not change is not computed again.",
+    executor_def=dg.in_process_executor,
+)

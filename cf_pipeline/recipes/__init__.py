@@ -1,0 +1,1 @@
+"""Methods and budgets as TOML files, and the one place where a configuration is resolved."""
