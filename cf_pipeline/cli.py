@@ -6,6 +6,8 @@ project are one message on standard error and exit code 1; everything else is a 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sys
 import time
@@ -17,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cf_pipeline.errors import CfPipelineError, DataError
+from cf_pipeline.errors import CfPipelineError, ConfigError, DataError
 from cf_pipeline.recipes.configuration import Choices, Configuration, resolve
 from cf_pipeline.storage.home import Home
 
@@ -59,13 +61,22 @@ def run(
     """
     from cf_pipeline.definitions import defs
     from cf_pipeline.defs.running import run_pipeline
+    from cf_pipeline.sources.dataset import load_dataset
 
     started = time.monotonic()
     place = Home.locate(home)
     place.create()
-    _store_choices(place, dataset, recipe, budget, set_ or [])
-    names = [name.strip() for name in select.split(",")] if select else []
-    outcome = run_pipeline(place, defs(), select=names, force=force, wait=wait)
+    choose = functools.partial(_chosen, place, dataset, recipe, budget, set_ or [])
+    # A mistake is told before anybody waits; a run that is refused leaves no choices behind.
+    load_dataset(resolve(choose()).dataset)
+    outcome = run_pipeline(
+        place,
+        defs(),
+        select=[name.strip() for name in select.split(",")] if select else [],
+        force=force,
+        wait=wait,
+        on_start=lambda: _store(place, choose()),
+    )
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     out.print(
         f"{len(outcome.computed)} assets computed, {len(outcome.unchanged)} unchanged, "
@@ -75,7 +86,7 @@ def run(
         typer.echo(f"{asset}: {message}", err=True)
     if outcome.failures:
         raise typer.Exit(1)
-    if "similarity_scores" in {*outcome.computed, *outcome.unchanged}:
+    if {"similarity_scores", "benchmark_scores"} & {*outcome.computed, *outcome.unchanged}:
         _print_scoreboard(place)
 
 
@@ -132,9 +143,7 @@ def config(
     place = Home.locate(home)
     place.create()
     if unset is not None:
-        before = Choices.read(place.config_path)
-        after = before.without(unset)
-        _write_choices(place, before, after)
+        _store(place, Choices.read(place.config_path).without(unset))
     if show or unset is None:
         choices = Choices.read(place.config_path)
         configuration = resolve(choices)
@@ -193,14 +202,14 @@ def export(
     out.print(f"{rows:,} embeddings of model {model} in {escape(str(file))}")
 
 
-def _store_choices(
+def _chosen(
     place: Home,
     dataset: Path | None,
     recipe: str | None,
     budget: str | None,
     assignments: list[str],
-) -> None:
-    before = Choices.read(place.config_path)
+) -> Choices:
+    """What is stored, with what was said on the command line over it."""
     changes: dict[str, Any] = {}
     if dataset is not None:
         changes["dataset"] = str(dataset.expanduser().resolve())
@@ -208,20 +217,20 @@ def _store_choices(
         changes["recipe"] = recipe
     if budget is not None:
         changes["budget"] = budget
-    after = before.model_copy(update=changes).with_assignments(assignments)
-    _write_choices(place, before, after)
+    stored = Choices.read(place.config_path)
+    return stored.model_copy(update=changes).with_assignments(assignments)
 
 
-def _write_choices(place: Home, before: Choices, after: Choices) -> None:
+def _store(place: Home, after: Choices) -> None:
     """Store choices that resolve, and say what that changes."""
-    from cf_pipeline.sources.dataset import load_dataset
-
+    before = Choices.read(place.config_path)
     resolved = resolve(after)
-    load_dataset(resolved.dataset)
     if after != before or not place.config_path.is_file():
         after.write(place.config_path)
-    for line in _changes(resolve(before), resolved):
-        out.print(line, highlight=False)
+    # What was stored may not resolve: a key that is no longer known can be taken back.
+    with contextlib.suppress(ConfigError):
+        for line in _changes(resolve(before), resolved):
+            out.print(line, highlight=False)
 
 
 def _changes(before: Configuration, after: Configuration) -> list[str]:

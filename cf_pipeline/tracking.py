@@ -51,13 +51,23 @@ class Tracker:
                 "tracking.mode is online and WANDB_API_KEY is not set. Export the key, or set "
                 "tracking.mode to offline."
             )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _environment(self.folder):
+            run = self._started(name, group, configuration)
+            try:
+                yield TrackedRun(run)
+            except BaseException:
+                run.finish(exit_code=1)
+                raise
+            run.finish()
+
+    def _started(self, name: str, group: str, configuration: Mapping[str, Any]) -> Any:
         import wandb
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(
             console="off", silent=True, x_disable_stats=True, x_disable_meta=True
         )
-        run = wandb.init(
+        return wandb.init(
             project=self.project,
             name=name,
             group=group,
@@ -67,12 +77,23 @@ class Tracker:
             reinit="create_new",
             settings=settings,
         )
-        try:
-            yield TrackedRun(run)
-        except BaseException:
-            run.finish(exit_code=1)
-            raise
-        run.finish()
+
+
+@contextmanager
+def _environment(folder: Path) -> Iterator[None]:
+    """What wandb's service takes from the environment alone, where the user has not set it.
+
+    Its log would go to the user's cache folder, and it reports on itself over the network in
+    offline mode too.
+    """
+    wanted = {"WANDB_CACHE_DIR": str(folder / "cache"), "WANDB_ERROR_REPORTING": "false"}
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 @dataclass(frozen=True)
@@ -97,4 +118,4 @@ class TrackedRun:
         """Folder of an offline run, address of an online one."""
         if self.run is None:
             return None
-        return str(self.run.url or Path(self.run.settings.sync_dir))
+        return str(self.run.settings.sync_dir if self.run.offline else self.run.url)

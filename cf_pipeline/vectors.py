@@ -88,16 +88,17 @@ def indexed(table: pl.DataFrame, id_column: str, vector_column: str) -> IndexedV
     """Vectors of a table, list or array column, in the order of their ids.
 
     Raises:
-        DataError: an id occurs twice, or vectors differ in length.
+        DataError: an id occurs twice, a vector is missing, or vectors differ in length.
     """
     ordered = table.select(id_column, vector_column).sort(id_column)
     lengths = set(ordered[vector_column].cast(pl.List(pl.Float32)).list.len().to_list())
-    if len(lengths) > 1:
+    if len(lengths) > 1 or None in lengths:
         raise DataError(
-            f"{vector_column} holds vectors of lengths {sorted(lengths)}, expected one."
+            f"{vector_column} holds vectors of lengths {sorted(lengths, key=str)}, expected one. "
+            "Materialize the asset that makes these vectors again."
         )
     flat = ordered[vector_column].explode(empty_as_null=False, keep_nulls=True).to_numpy()
-    vectors = flat.astype(np.float32).reshape(ordered.height, -1)
+    vectors = flat.astype(np.float32).reshape(ordered.height, max(lengths, default=0))
     return IndexedVectors(tuple(ordered[id_column].to_list()), vectors)
 
 

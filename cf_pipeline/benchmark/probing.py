@@ -77,7 +77,8 @@ def probe_feature_sets(
             for metric, interval in intervals.items()
         ]
         progress(done, len(pairs), {})
-    return Probes(pl.DataFrame(rows), results)
+    # NaN bounds say nothing about spread; other programs read null.
+    return Probes(pl.DataFrame(rows).with_columns(pl.col(pl.Float64).fill_nan(None)), results)
 
 
 def summarize(probes: Probes) -> dict[str, float | str]:

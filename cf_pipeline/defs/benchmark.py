@@ -16,6 +16,7 @@ from cf_pipeline.defs.stage import Output, Stage, stage_asset
         "covers",
         "project_split",
         "latent_factors",
+        "trained_cnn",
         "embeddings",
         "imagenet_embeddings",
         "simple_embeddings",
@@ -94,7 +95,7 @@ def benchmark_tasks(stage: Stage) -> Output:
 )
 def task_embeddings(stage: Stage) -> Output:
     """Every feature set of every labelled image."""
-    from cf_pipeline.defs.similarity import task_features
+    from cf_pipeline.defs.task_features import task_features
 
     model = stage.version("trained_cnn")
     table, n_computed = task_features(stage, model)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import polars as pl
+
 from cf_pipeline.defs.resources import open_warehouse
 from cf_pipeline.errors import DataError
 from cf_pipeline.recipes.configuration import Choices, resolve
@@ -35,20 +37,24 @@ def export_embeddings(home: Home, file: Path) -> tuple[int, str]:
 
 
 def scoreboards(home: Home) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Title, column titles and rows of each table of the current model's scores."""
+    """Title, column titles and rows of each table of scores that is there, current model's."""
     from cf_pipeline.benchmark.report import pool_sizes, scoreboard, task_table
 
     warehouse, model = _current(home)
-    scores, differences, tasks = (
-        warehouse.frame(table, where="model_version = ?", parameters=[model])
-        for table in ("similarity_scores", "similarity_differences", "benchmark_scores")
-    )
+
+    def rows_of(table: str) -> pl.DataFrame:
+        return warehouse.frame(table, where="model_version = ?", parameters=[model])
+
     boards = []
-    for split in ("validation", "test"):
-        titles, rows = scoreboard(scores, differences, split, "imagenet")
-        boards.append((f"Image similarity, {split} ({pool_sizes(scores, split)})", titles, rows))
-    titles, rows = task_table(tasks, "mean_class_accuracy")
-    return [*boards, ("Linear probe", titles, rows)]
+    if warehouse.has("similarity_scores"):
+        scores, differences = rows_of("similarity_scores"), rows_of("similarity_differences")
+        for split in ("validation", "test"):
+            title = f"Image similarity, {split} ({pool_sizes(scores, split)})"
+            boards.append((title, *scoreboard(scores, differences, split, "imagenet")))
+    if warehouse.has("benchmark_scores"):
+        tasks = task_table(rows_of("benchmark_scores"), "mean_class_accuracy")
+        boards.append(("Linear probe", *tasks))
+    return boards
 
 
 def _current(home: Home) -> tuple[Warehouse, str]:

@@ -30,7 +30,8 @@ def of_projects(dataset: Dataset, _: Configuration, warehouse: Warehouse) -> str
 def of_covers(dataset: Dataset, _: Configuration, warehouse: Warehouse) -> str:
     """Every cover that raw_projects names, and where they lie."""
     covers = warehouse.frame("raw_projects", ("project_id", "cover"))["cover"].drop_nulls()
-    return _contents(warehouse, [covers_folder(dataset), *cover_paths(dataset, covers.to_list())])
+    folder = covers_folder(dataset)
+    return _below(warehouse, [folder], cover_paths(dataset, covers.to_list()))
 
 
 def of_cover_folder(dataset: Dataset, _: Configuration, __: Warehouse) -> str:
@@ -42,7 +43,7 @@ def of_tasks(_: Dataset, configuration: Configuration, warehouse: Warehouse) -> 
     """Labels and images of every benchmark task."""
     folders = list(task_folders(configuration).values())
     files = [file for folder in folders for file in task_files(folder)]
-    return _contents(warehouse, [*folders, *files])
+    return _below(warehouse, folders, files)
 
 
 def task_folders(configuration: Configuration) -> dict[str, Path]:
@@ -53,12 +54,22 @@ def task_folders(configuration: Configuration) -> dict[str, Path]:
     }
 
 
-def _contents(warehouse: Warehouse, paths: Sequence[Path]) -> str:
-    hashes = hash_files(warehouse, [path for path in paths if not path.is_dir()])
+def _contents(warehouse: Warehouse, files: Sequence[Path]) -> str:
+    """Of tables that hold no path: names and contents, wherever they lie."""
+    hashes = hash_files(warehouse, files)["sha256"]
     return configuration_hash({
-        "folders": [str(path) for path in paths if path.is_dir()],
         "files": sorted(
-            (Path(path).name, digest or "missing")
-            for path, digest in hashes.select("path", "sha256").iter_rows()
+            (file.name, digest or "missing") for file, digest in zip(files, hashes, strict=True)
+        )
+    })
+
+
+def _below(warehouse: Warehouse, folders: Sequence[Path], files: Sequence[Path]) -> str:
+    """Of tables that hold paths: the folders, and each file's whole path with its content."""
+    hashes = hash_files(warehouse, files)["sha256"]
+    return configuration_hash({
+        "folders": [str(folder) for folder in folders],
+        "files": sorted(
+            (str(file), digest or "missing") for file, digest in zip(files, hashes, strict=True)
         ),
     })

@@ -1,7 +1,7 @@
 """Group interactions: from the user's files to the pruned matrix and the split."""
 
 from cf_pipeline.defs import fingerprints
-from cf_pipeline.defs.pictures import picture
+from cf_pipeline.defs.pictures import degree_picture, picture
 from cf_pipeline.defs.stage import Output, Stage, stage_asset
 
 
@@ -83,12 +83,10 @@ def pruned_matrix(stage: Stage) -> Output:
     Kinds are weighted, exact duplicates of a cover are one project, the upper cut looks at raw
     degrees, the lower cut goes on to a fixed point.
     """
-    from cf_pipeline.figures.distributions import DegreeCuts, degree_distributions
     from cf_pipeline.interactions.pruning import prune, representatives, summarize
     from cf_pipeline.sources.purposes import matrix_weights
 
     config = stage.configuration.pruning
-    kept = stage.scratch / "pruned_matrix.parquet"
     with stage.warehouse.read() as con:
         report = prune(
             con,
@@ -97,23 +95,9 @@ def pruned_matrix(stage: Stage) -> Output:
             representative_of=representatives(stage.frame("covers", "project_id", "sha256")),
             config=config,
         )
-        con.execute(f"copy (from kept_pairs order by all) to '{kept}'")
-    degrees = degree_distributions(
-        report.degrees["user_before"],
-        report.degrees["user_after"],
-        report.degrees["project_before"],
-        report.degrees["project_after"],
-        DegreeCuts(
-            min_user=config.min_user_degree,
-            max_user=config.max_user_share * report.projects_before,
-            min_project=config.min_project_degree,
-            max_project=config.max_project_share * report.users_before,
-        ),
-    )
-    return Output(
-        {"pruned_matrix": f"select * from read_parquet('{kept}')"},
-        {**summarize(report), "degrees": picture(degrees, "degrees before and after pruning")},
-    )
+        kept = stage.spilled(con, "from kept_pairs order by all")
+    degrees = picture(degree_picture(report, config), "degrees before and after pruning")
+    return Output({"pruned_matrix": kept}, {**summarize(report), "degrees": degrees})
 
 
 @stage_asset(

@@ -1,7 +1,9 @@
 """The home as a Dagster resource, and a console that a person can read."""
 
 import logging
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +18,8 @@ from cf_pipeline.storage.artifacts import Artifacts
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.lock import Holder, HomeLock
 from cf_pipeline.storage.warehouse import Warehouse
+
+_SCRATCH = "scratch-"
 
 
 class HomeResource(dg.ConfigurableResource[Any]):
@@ -43,6 +47,7 @@ class HomeResource(dg.ConfigurableResource[Any]):
                 fail_dead_run(context.instance, lease.previous)
             if context.run_id:
                 lease.update(run_id=context.run_id)
+            self._clear_leftovers()
             self._configuration = resolve(Choices.read(self._home.config_path))
             yield self
 
@@ -65,6 +70,16 @@ class HomeResource(dg.ConfigurableResource[Any]):
     def artifacts(self) -> Artifacts:
         """The content-addressed files of this home."""
         return Artifacts(self._home.artifacts_path)
+
+    def scratch(self) -> tempfile.TemporaryDirectory[str]:
+        """A folder in the home that is gone afterwards."""
+        return tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._home.path)
+
+    def _clear_leftovers(self) -> None:
+        """Remove what killed runs left: while the lock is held, nobody else writes here."""
+        self.artifacts.clear_staging()
+        for folder in self._home.path.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(folder)
 
 
 def open_warehouse(home: Home, configuration: Configuration) -> Warehouse:

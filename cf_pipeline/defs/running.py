@@ -1,12 +1,13 @@
 """Starting a run from a shell: in this process, against the home's own Dagster instance."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
 
+from cf_pipeline.defs.failures import failure_message
 from cf_pipeline.defs.resources import fail_dead_run
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
@@ -43,10 +44,17 @@ def dagster_environment(home: Home) -> dict[str, str]:
 
 @contextmanager
 def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The home's Dagster instance, persistent."""
+    """The home's Dagster instance, persistent; the environment names this home meanwhile."""
+    before = os.environ.copy()
     os.environ.update(dagster_environment(home))
-    with dg.DagsterInstance.from_config(str(home.dagster_path)) as instance:
-        yield instance
+    try:
+        with dg.DagsterInstance.from_config(str(home.dagster_path)) as instance:
+            yield instance
+    finally:
+        for name in dagster_environment(home):
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
 
 
 def asset_names(definitions: dg.Definitions) -> list[str]:
@@ -62,42 +70,61 @@ def run_pipeline(
     select: Sequence[str] = (),
     force: bool = False,
     wait: bool = False,
+    on_start: Callable[[], None] | None = None,
 ) -> RunOutcome:
     """Materialize assets in this process.
 
     Args:
         home: where; its lock is taken for as long as the run lasts.
-        definitions: the project's, resolved.
+        definitions: the project's.
         select: asset names, none: all of them.
         force: compute what did not change, too.
         wait: queue behind a run that is going on.
+        on_start: called once the home is held, before anything is read.
 
     Raises:
         HomeBusyError: another run holds the home and `wait` is false.
         ConfigError: a name that is no asset.
     """
-    names = asset_names(definitions)
-    unknown = sorted(set(select) - set(names))
-    if unknown:
-        raise ConfigError(f"no asset {unknown[0]!r}; the assets are {', '.join(names)}.")
-    chosen = [name for name in names if not select or name in select]
+    chosen = _chosen(asset_names(definitions), select)
+    with _held(home, wait) as instance:
+        if on_start is not None:
+            on_start()
+        return _outcome(_execute(definitions, instance, chosen, force))
+
+
+@contextmanager
+def _held(home: Home, wait: bool) -> Iterator[dg.DagsterInstance]:
+    """The instance of a home that this process holds; a dead holder's run is marked as failed."""
     with (
         instance_of(home) as instance,
         HomeLock(home).acquire(Holder.current(), wait=wait) as lease,
     ):
         if lease.previous is not None:
             fail_dead_run(instance, lease.previous)
-        result = definitions.resolve_job_def(JOB).execute_in_process(
-            instance=instance,
-            asset_selection=[dg.AssetKey(name) for name in chosen],
-            run_config={
-                "ops": {name: {"config": {"force": force}} for name in chosen},
-                "loggers": {"console": {"config": {}}},
-            },
-            tags={"cf_pipeline/started_by": "cf-pipeline run"},
-            raise_on_error=False,
-        )
-    return _outcome(result)
+        yield instance
+
+
+def _execute(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, chosen: Sequence[str], force: bool
+) -> dg.ExecuteInProcessResult:
+    return definitions.resolve_job_def(JOB).execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(name) for name in chosen],
+        run_config={
+            "ops": {name: {"config": {"force": force}} for name in chosen},
+            "loggers": {"console": {"config": {}}},
+        },
+        tags={"cf_pipeline/started_by": "cf-pipeline run"},
+        raise_on_error=False,
+    )
+
+
+def _chosen(names: Sequence[str], select: Sequence[str]) -> list[str]:
+    unknown = sorted(set(select) - set(names))
+    if unknown:
+        raise ConfigError(f"no asset {unknown[0]!r}; the assets are {', '.join(names)}.")
+    return [name for name in names if not select or name in select]
 
 
 def _outcome(result: dg.ExecuteInProcessResult) -> RunOutcome:
@@ -108,34 +135,30 @@ def _outcome(result: dg.ExecuteInProcessResult) -> RunOutcome:
         flag = materialization.metadata.get("unchanged")
         where = unchanged if flag is not None and flag.value else computed
         where.append(materialization.asset_key.to_user_string())
+    checks = _failed_checks(result)
     failures = {
-        event.step_key or JOB: _message(event)
+        event.step_key or JOB: failure_message(event)
         for event in result.all_events
-        if event.is_step_failure
+        # The step of a blocking check fails as well; what the check says is worth more.
+        if event.is_step_failure and event.step_key not in checks
     }
-    failed_checks = {
-        f"{e.asset_check_evaluation_data.asset_key.to_user_string()} "
-        f"({e.asset_check_evaluation_data.check_name})": str(
-            e.asset_check_evaluation_data.description
-        )
-        for e in result.all_events
-        if e.event_type_value == "ASSET_CHECK_EVALUATION"
-        and not e.asset_check_evaluation_data.passed
-        and e.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR
-    }
-    if not result.success and not failures and not failed_checks:
+    for check in checks.values():
+        name = f"{check.asset_key.to_user_string()} ({check.check_name})"
+        failures[name] = str(check.description)
+    if not result.success and not failures:
         failures = {JOB: "the run failed before its first asset; see `cf-pipeline ui`."}
-    return RunOutcome(
-        result.run_id, tuple(computed), tuple(unchanged), {**failures, **failed_checks}
-    )
+    return RunOutcome(result.run_id, tuple(computed), tuple(unchanged), failures)
 
 
-def _message(event: dg.DagsterEvent) -> str:
-    """What a person needs: our own message, or the type and text of what was not foreseen."""
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error is not None else "failed without a message"
+def _failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """Step to the evaluation of its check, of those that failed and are no mere warning."""
+    evaluations = {
+        str(event.step_key): event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    }
+    return {
+        step: check
+        for step, check in evaluations.items()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    }

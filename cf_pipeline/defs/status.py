@@ -1,18 +1,21 @@
-"""Per asset: fresh, stale and why, failed, never; and when it was computed."""
+"""Per asset: fresh, stale and why, failed and why, never; and when it was computed."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 import dagster as dg
 
+from cf_pipeline.defs.failures import latest_failures
 from cf_pipeline.defs.resources import open_warehouse
 from cf_pipeline.defs.running import asset_names, instance_of
-from cf_pipeline.defs.stage import STAGES, differences
+from cf_pipeline.defs.stage import STAGES
+from cf_pipeline.defs.staleness import StageSpec, read_inputs
 from cf_pipeline.errors import CfPipelineError
-from cf_pipeline.recipes.configuration import Choices, resolve
-from cf_pipeline.sources.dataset import load_dataset
+from cf_pipeline.recipes.configuration import Choices, Configuration, resolve
+from cf_pipeline.sources.dataset import Dataset, load_dataset
 from cf_pipeline.storage.home import Home
+from cf_pipeline.storage.warehouse import Warehouse
 
 State = Literal["fresh", "stale", "failed", "missing"]
 
@@ -38,39 +41,34 @@ def pipeline_status(home: Home, definitions: dg.Definitions) -> list[AssetStatus
     configuration = resolve(Choices.read(home.config_path))
     dataset = load_dataset(configuration.dataset)
     warehouse = open_warehouse(home, configuration)
-    statuses = []
+    records = warehouse.records()
     with instance_of(home) as instance:
-        for name in asset_names(definitions):
-            spec, record = STAGES[name], warehouse.record(name)
-            computed_at = record.computed_at if record else None
-            failure = _failure_after(instance, name, computed_at)
-            if failure is not None:
-                statuses.append(AssetStatus(name, "failed", failure, computed_at))
-                continue
-            if record is None:
-                statuses.append(AssetStatus(name, "missing", "never materialized", None))
-                continue
-            try:
-                inputs = spec.inputs(dataset, configuration, warehouse)
-            except CfPipelineError as error:
-                statuses.append(AssetStatus(name, "stale", str(error), computed_at))
-                continue
-            why = differences(spec, record, inputs, spec.section_hashes(configuration, dataset))
-            state: State = "stale" if why else "fresh"
-            statuses.append(AssetStatus(name, state, "; ".join(why), computed_at))
+        failures = latest_failures(instance)
+    statuses = []
+    for name in asset_names(definitions):
+        record = records.get(name)
+        if record is None:
+            why, computed_at = "never materialized", None
+        else:
+            spec, computed_at = STAGES[name], record.computed_at
+            why = _why_stale(spec, dataset, configuration, warehouse)
+        statuses.append(_status(name, why, failures.get(name), computed_at))
     return statuses
 
 
-def _failure_after(
-    instance: dg.DagsterInstance, asset: str, computed_at: datetime | None
-) -> str | None:
-    """The run in which the asset failed since it was computed last, if it did."""
-    key = dg.AssetKey(asset)
-    failed = instance.fetch_failed_materializations(key, limit=1).records
-    if not failed:
-        return None
-    latest = instance.get_latest_materialization_event(key)
-    if latest is not None and latest.timestamp > failed[0].timestamp:
-        return None
-    at = datetime.fromtimestamp(failed[0].timestamp, UTC).isoformat(timespec="seconds")
-    return f"failed at {at} in run {failed[0].run_id}"
+def _why_stale(
+    spec: StageSpec, dataset: Dataset, configuration: Configuration, warehouse: Warehouse
+) -> str:
+    try:
+        return "; ".join(read_inputs(spec, dataset, configuration, warehouse).differences)
+    except CfPipelineError as error:
+        return str(error)
+
+
+def _status(asset: str, why: str, failure: str | None, computed_at: datetime | None) -> AssetStatus:
+    # Rows that computing would give again are fresh, whatever failed in between.
+    if not why:
+        return AssetStatus(asset, "fresh", "", computed_at)
+    if failure is not None:
+        return AssetStatus(asset, "failed", failure, computed_at)
+    return AssetStatus(asset, "stale" if computed_at else "missing", why, computed_at)

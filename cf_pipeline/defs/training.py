@@ -27,13 +27,6 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History]:
     from cf_pipeline.vision.checkpoint import read_manifest
 
     configuration = stage.configuration
-    spec = TrainingSpec(
-        training_set=stage.scratch / "training_set.parquet",
-        vision=configuration.vision,
-        device=configuration.resources.device,
-        threads=configuration.resources.n_threads,
-    )
-    stage.frame("training_set").write_parquet(spec.training_set)
     tracker = Tracker(
         stage.wandb_folder, configuration.tracking.project, configuration.tracking.mode
     )
@@ -47,7 +40,7 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History]:
         stage.artifacts.stage() as folder,
         tracker.run("trained_cnn", group=stage.run_id, configuration=facts) as tracked,
     ):
-        history = run_training(spec, folder, _listeners(stage, tracked))
+        history = run_training(_spec(stage), folder, _listeners(stage, tracked))
         artifact = stage.artifacts.publish(folder, "checkpoint")
         manifest = read_manifest(artifact.path)
         tracked.summarize({
@@ -58,6 +51,19 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History]:
         if tracked.location:
             stage.log.info(f"wandb run: {tracked.location}")
     return artifact, history
+
+
+def _spec(stage: Stage) -> TrainingSpec:
+    """What the worker is told; the training set goes as a file in scratch."""
+    resources = stage.configuration.resources
+    spec = TrainingSpec(
+        training_set=stage.scratch / "training_set.parquet",
+        vision=stage.configuration.vision,
+        device=resources.device,
+        threads=resources.n_threads,
+    )
+    stage.frame("training_set").write_parquet(spec.training_set)
+    return spec
 
 
 def trained_tables(

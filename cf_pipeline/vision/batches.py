@@ -16,7 +16,7 @@ from cf_pipeline.vision.backbones import Architecture, CoverRegressor, normalize
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.covers import decode_covers
 from cf_pipeline.vision.devices import Execution
-from cf_pipeline.vision.objectives import objective, prepare_targets
+from cf_pipeline.vision.objectives import TargetFrame, objective, prepare_targets
 
 CROP_MARGIN = 1.125
 """Training covers are decoded this much larger than the input, for random crops."""
@@ -28,7 +28,10 @@ class Examples:
 
     Attributes:
         paths: n cover files.
-        factors: float32, shape (n, n_factors).
+        factors: float32, shape (n, n_factors), finite.
+
+    Raises:
+        DataError: lengths differ, or a factor is not finite.
     """
 
     paths: tuple[Path, ...]
@@ -40,6 +43,12 @@ class Examples:
                 f"expected one factor per cover: {len(self.paths)} covers, factors of shape "
                 f"{self.factors.shape}."
             )
+        if not np.isfinite(self.factors).all():
+            bad = int((~np.isfinite(self.factors).all(axis=1)).sum())
+            raise DataError(
+                f"{bad} of {len(self.paths)} factors hold NaN or infinity. Materialize "
+                "latent_factors again."
+            )
 
 
 class TrainBatches:
@@ -49,7 +58,7 @@ class TrainBatches:
         self,
         examples: Examples,
         config: VisionConfig,
-        mean: Tensor,
+        frame: TargetFrame,
         execution: Execution,
         generator: torch.Generator,
     ) -> None:
@@ -61,7 +70,7 @@ class TrainBatches:
             execution.scratch / "train.covers",
             n_threads=execution.threads,
         )
-        self.targets = prepare_targets(torch.from_numpy(examples.factors), mean, config)
+        self.targets = prepare_targets(torch.tensor(examples.factors), frame, config)
         self.config, self.generator = config, generator
         self.n = len(examples.paths)
 
@@ -97,7 +106,7 @@ class ValidationCovers:
     """Held-out covers and their folded-in factors."""
 
     def __init__(
-        self, examples: Examples, config: VisionConfig, mean: Tensor, execution: Execution
+        self, examples: Examples, config: VisionConfig, frame: TargetFrame, execution: Execution
     ) -> None:
         self.covers = decode_covers(
             examples.paths,
@@ -106,13 +115,17 @@ class ValidationCovers:
             execution.scratch / "validation.covers",
             n_threads=execution.threads,
         )
-        self.targets = prepare_targets(torch.from_numpy(examples.factors), mean, config)
+        self.targets = prepare_targets(torch.tensor(examples.factors), frame, config)
         self.config = config
 
     def score(
         self, network: CoverRegressor, architecture: Architecture, device: torch.device
     ) -> dict[str, float]:
-        """`validation_loss` and `validation_cosine`."""
+        """`validation_loss` and `validation_cosine`.
+
+        Raises:
+            DataError: the network predicts NaN or infinity.
+        """
         network.eval()
         predicted = []
         with torch.inference_mode():
@@ -121,6 +134,11 @@ class ValidationCovers:
                 _, factors = network(normalize(block.to(device), architecture))
                 predicted.append(factors.cpu())
             joined = torch.cat(predicted)
+            if not torch.isfinite(joined).all():
+                raise DataError(
+                    "the network predicts NaN or infinity for validation covers. Lower "
+                    f"vision.learning_rate ({self.config.learning_rate})."
+                )
             # In batches of the training size: the contrastive term depends on the batch.
             losses = [
                 objective(p, t, self.config) * len(p)

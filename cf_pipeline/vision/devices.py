@@ -53,6 +53,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"resources.device is {name!r}; expected auto, cpu or cuda.") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise ConfigError(f"resources.device is {name!r}; expected auto, cpu or cuda.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             f"resources.device is {name!r} and torch finds no GPU. Set it to auto or cpu."

@@ -137,4 +137,5 @@ def embed_changed(
         else:
             vectors = pl.concat([vectors.cast(computed.schema), computed])
     assert vectors is not None  # no rows at all is refused where covers are read
-    return covers.drop("path").join(vectors, on="sha256", how="left"), fresh.height
+    table = covers.drop("path").join(vectors, on="sha256", how="left", maintain_order="left")
+    return table, fresh.height

@@ -9,9 +9,13 @@ is no sampling bias to correct (logQ is constant). `regression` is the talk's: s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cf_pipeline.vectors import Matrix
 from cf_pipeline.vision.config import VisionConfig
 
 
@@ -61,14 +65,33 @@ def objective(predicted: Tensor, target: Tensor, config: VisionConfig) -> Tensor
     return loss
 
 
-def prepare_targets(factors: Tensor, mean: Tensor, config: VisionConfig) -> Tensor:
+@dataclass(frozen=True)
+class TargetFrame:
+    """Where train factors lie: what targets of both halves are measured from and by.
+
+    Attributes:
+        mean: of the train factors, shape (k,).
+        scale: root mean square distance of train factors from it, a scalar.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, factors: Matrix) -> TargetFrame:
+        """From train factors (N, k)."""
+        mean = torch.from_numpy(factors.mean(axis=0))
+        return cls(mean, (torch.tensor(factors) - mean).square().sum(dim=1).mean().sqrt())
+
+
+def prepare_targets(factors: Tensor, frame: TargetFrame, config: VisionConfig) -> Tensor:
     """Factors as the objective wants them, (N, k) to (N, k).
 
     Both take the mean of the train factors away, which all projects share. The cosine form scales
-    to unit norm; the regression divides by the root mean square length, one number, so that
+    to unit norm; the regression divides by their root mean square length, one number, so that
     learning rates mean the same on every data set.
     """
-    centred = factors - mean
+    centred = factors - frame.mean
     if config.objective == "regression":
-        return centred / centred.square().sum(dim=1).mean().sqrt()
+        return centred / frame.scale
     return F.normalize(centred, dim=1)

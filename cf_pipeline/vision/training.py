@@ -29,7 +29,10 @@ from cf_pipeline.vision.batches import Examples, TrainBatches, ValidationCovers
 from cf_pipeline.vision.checkpoint import Manifest
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.devices import Execution, on_device, seed_everything
-from cf_pipeline.vision.objectives import objective
+from cf_pipeline.vision.objectives import TargetFrame, objective
+
+WARM_UP_SHARE = 0.2
+"""Share of the one-cycle schedule in which the learning rate rises."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ def train(
         listeners: callbacks.
 
     Raises:
-        DataError: fewer train covers than a batch of two, no validation covers, or a loss that is
-            not finite.
+        DataError: fewer train covers than a batch of two, no validation covers, or a loss or a
+            validation cosine that is not finite.
     """
     listeners = listeners or Listeners()
     if len(train_set.paths) < 2 or not validation_set.paths:
@@ -83,9 +86,9 @@ def train(
     generator = seed_everything(config.seed)
     network, architecture, initial = _initial_network(config, train_set.factors.shape[1])
     network = on_device(network, execution.device)
-    mean = torch.from_numpy(train_set.factors.mean(axis=0))
-    batches = TrainBatches(train_set, config, mean, execution, generator)
-    validation = ValidationCovers(validation_set, config, mean, execution)
+    frame = TargetFrame.of(train_set.factors)
+    batches = TrainBatches(train_set, config, frame, execution, generator)
+    validation = ValidationCovers(validation_set, config, frame, execution)
     loop = _Loop(network, architecture, config, execution.device, batches, listeners)
     history: list[dict[str, float]] = []
     best: tuple[float, int, dict[str, Tensor]] | None = None
@@ -108,7 +111,7 @@ def train(
         n_features=architecture.n_features,
         n_factors=int(train_set.factors.shape[1]),
         objective=config.objective,
-        target_mean=[float(v) for v in mean],
+        target_mean=[float(v) for v in frame.mean],
         initial_weights=initial,
         best_epoch=best[1],
         validation_cosine=best[0],
@@ -157,17 +160,20 @@ class _Loop:
             ],
             weight_decay=config.weight_decay,
         )
+        total_steps = config.epochs * batches.per_epoch + 1
+        if total_steps * WARM_UP_SHARE == 1:
+            total_steps += 1  # torch divides by the length of the warm-up less one step
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=[backbone_rate, head_rate],
-            total_steps=config.epochs * batches.per_epoch + 1,
-            pct_start=0.2,
+            total_steps=total_steps,
+            pct_start=WARM_UP_SHARE,
         )
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         self.network.train()
         started, seen, total = time.monotonic(), 0, 0.0
-        per_epoch = self.batches.per_epoch * self.config.batch_size
+        per_epoch = min(self.batches.n, self.batches.per_epoch * self.config.batch_size)
         for rows in self.batches.epoch():
             covers, targets = self.batches.batch(rows)
             loss = self._step(covers.to(self.device), targets.to(self.device))

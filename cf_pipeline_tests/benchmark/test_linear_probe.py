@@ -73,6 +73,12 @@ def test_test_labels_and_features_choose_nothing() -> None:
     assert other.strength == first.strength
 
 
+def test_c_is_chosen_on_images_that_were_not_fitted() -> None:
+    # More features than images: what was fitted is always right, noise that was not is not.
+    held_out = linear_probe(*world(d=300, signal=0.0), seed=0).held_out
+    assert max(held_out.values()) < 0.6
+
+
 def test_the_same_seed_gives_the_same_result() -> None:
     first, second = (linear_probe(*world(signal=0.3), seed=5) for _ in range(2))
     assert first.held_out == second.held_out

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from cf_pipeline.metrics.keyed import id_keys
+from cf_pipeline.metrics.keyed import id_keys, pair_keys
 from cf_pipeline.metrics.ranking import (
     auc,
     dcg_at_k,
@@ -124,6 +124,19 @@ def test_ties_at_the_cut_never_push_out_a_better_candidate() -> None:
     ranked = rank_top_k(scores, np.ones_like(scores, dtype=bool), 5, keys, keys)
     assert (ranked[:, 0] == 17).all()
     assert all(len(set(row)) == 5 for row in ranked.tolist())
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1, 3, 10]), st.integers(1, 4))
+def test_ranking_equals_sorting_by_score_and_key(seed: int, k: int, n_levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, n_levels, (4, 60)).astype(np.float32)
+    allowed = rng.random((4, 60)) < rng.choice([0.05, 0.9])
+    queries, candidates = id_keys(list("abcd"), seed), id_keys([f"p{i}" for i in range(60)], seed)
+    ranked = rank_top_k(scores, allowed, k, queries, candidates)
+    for row in range(4):
+        keys = pair_keys(queries[row : row + 1], candidates)
+        slow = sorted(np.flatnonzero(allowed[row]), key=lambda c: (-scores[row, c], keys[c]))[:k]
+        assert ranked[row].tolist() == slow + [-1] * (k - len(slow))
 
 
 def test_taken_from_sparse_gains_is_the_same() -> None:

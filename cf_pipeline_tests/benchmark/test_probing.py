@@ -1,0 +1,186 @@
+"""Probes over tasks and feature sets, and tasks in one table."""
+
+import logging
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from cf_pipeline.benchmark import probing, task_tables
+from cf_pipeline.benchmark.config import BenchmarkConfig
+from cf_pipeline.benchmark.linear_probe import linear_probe
+from cf_pipeline.benchmark.probing import probe_feature_sets
+from cf_pipeline.benchmark.task_tables import read_tasks
+from cf_pipeline.errors import ConfigError, DataError
+from cf_pipeline.vision.config import CoversConfig
+
+CONFIG = BenchmarkConfig(n_resamples=200)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Two tasks of three classes; `told` knows the class, `blind` nothing."""
+    rng = np.random.default_rng(0)
+    images, features = [], []
+    for task, n in (("emoji", 90), ("art", 60)):
+        for i in range(n):
+            image = {"task": task, "image_id": f"{i:02}.png", "label": f"class {i % 3}"}
+            split = "test" if i % 4 == 0 else "train"
+            images.append({**image, "split": split, "look_component": f"{i - i % 2:02}.png"})
+            told = 2 * np.eye(3)[i % 3] + rng.normal(0, 0.3, 3)
+            for name, vector in (("told", told), ("blind", rng.normal(size=5))):
+                features.append({**image, "feature_set": name, "features": vector.tolist()})
+    table = pl.DataFrame(features).with_columns(pl.col("features").cast(pl.List(pl.Float32)))
+    return pl.DataFrame(images), table.drop("label")
+
+
+@pytest.fixture(scope="module")
+def probes(world):
+    return probe_feature_sets(*world, CONFIG)
+
+
+def row(table, task, name, metric):
+    return table.row(
+        by_predicate=(pl.col("task") == task)
+        & (pl.col("feature_set") == name)
+        & (pl.col("metric") == metric),
+        named=True,
+    )
+
+
+class TestProbing:
+    def test_a_row_for_every_task_feature_set_and_metric(self, probes):
+        assert probes.table.columns == [
+            "task",
+            "feature_set",
+            "metric",
+            "value",
+            "low",
+            "high",
+            "n_train",
+            "n_test",
+        ]
+        assert probes.table.height == 2 * 2 * 2
+        assert list(probes.results) == [
+            ("art", "blind"), ("art", "told"), ("emoji", "blind"), ("emoji", "told")
+        ]  # fmt: skip
+        assert set(probes.table["metric"]) == {"mean_class_accuracy", "accuracy"}
+        counts = probes.table.select("task", "n_train", "n_test").unique().sort("task").rows()
+        assert counts == [("art", 45, 15), ("emoji", 67, 23)]
+
+    def test_features_that_know_the_class_score_and_others_do_not(self, probes):
+        told = row(probes.table, "emoji", "told", "mean_class_accuracy")
+        blind = row(probes.table, "emoji", "blind", "mean_class_accuracy")
+        assert told["value"] > 0.95
+        assert blind["value"] < 0.6
+        for found in (told, blind):
+            assert found["low"] <= found["value"] <= found["high"]
+
+    def test_it_is_the_linear_probe_on_rows_in_the_order_of_ids(self, world, probes):
+        images, features = world
+        of_task = images.filter(task="art").sort("image_id")
+        given = {
+            split: of_task.filter(split=split).join(
+                features.filter(task="art", feature_set="told"),
+                on="image_id",
+                maintain_order="left",
+            )
+            for split in ("train", "test")
+        }
+        expected = linear_probe(
+            np.array(given["train"]["features"].to_list(), dtype=np.float32),
+            given["train"]["label"].to_list(),
+            np.array(given["test"]["features"].to_list(), dtype=np.float32),
+            given["test"]["label"].to_list(),
+            seed=CONFIG.seed,
+        )
+        found = probes.results["art", "told"]
+        assert found.strength == expected.strength
+        assert np.array_equal(found.is_correct, expected.is_correct)
+        assert row(probes.table, "art", "told", "accuracy")["value"] == expected.is_correct.mean()
+
+    def test_the_order_of_rows_does_not_matter(self, world, probes):
+        images, features = world
+        again = probe_feature_sets(images.reverse(), features.reverse(), CONFIG)
+        assert again.table.equals(probes.table)
+
+    def test_images_of_one_look_are_drawn_together(self, world):
+        images, features = world
+        here = images.filter(task="emoji"), features.filter(task="emoji", feature_set="blind")
+        one = here[0].with_columns(look_component=pl.lit("all alike"))
+        table = probe_feature_sets(one, here[1], CONFIG).table
+        # One component says nothing about spread: no bounds, as null and not as NaN.
+        assert table["low"].null_count() == table["high"].null_count() == table.height
+        assert not table["value"].is_nan().any()
+        alone = here[0].with_columns(look_component="image_id")
+        assert probe_feature_sets(alone, here[1], CONFIG).table["low"].null_count() == 0
+
+    def test_summary_names_what_a_reader_must_know(self, world, caplog):
+        images, features = world
+        relabelled = images.with_columns(
+            label=pl.when(image_id="00.png").then(pl.lit("unseen")).otherwise("label")
+        )
+        with caplog.at_level(logging.WARNING):
+            found = probe_feature_sets(relabelled, features.filter(task="art"), CONFIG)
+        figures = probing.summarize(found)
+        mean = row(found.table, "art", "told", "mean_class_accuracy")["value"]
+        assert figures["art_told"] == mean
+        assert figures["art_told_C"] == found.results["art", "told"].strength
+        assert "unseen" in figures["art_told_notes"]
+        assert "told on art" in caplog.text
+
+    def test_progress(self, world):
+        seen = []
+        probe_feature_sets(*world, CONFIG, lambda done, total, _: seen.append((done, total)))
+        assert seen == [(i, 4) for i in range(1, 5)]
+
+    def test_an_image_without_features(self, world):
+        images, features = world
+        holed = features.filter(~((pl.col("image_id") == "07.png") & (pl.col("task") == "art")))
+        with pytest.raises(DataError, match=r"1 of 45 ids have no vector, the first is '07\.png'"):
+            probe_feature_sets(images, holed, CONFIG)
+
+    def test_features_of_a_task_without_images(self, world):
+        images, features = world
+        with pytest.raises(DataError, match="at least one"):
+            probe_feature_sets(images.filter(task="emoji"), features, CONFIG)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two labelled sets; the second names an image that is not there."""
+    for number, name in enumerate(("emoji", "art")):
+        (tmp_path / name).mkdir()
+        lines = ["path,label"]
+        for i in range(12):
+            rng = np.random.default_rng(100 * number + i)
+            image = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+            image.save(tmp_path / name / f"{i:02}.png")
+            lines.append(f"{i:02}.png,class {i % 2}")
+        if name == "art":
+            lines.append("gone.png,class 0")
+        (tmp_path / name / "labels.csv").write_text("\n".join(lines))
+    return {name: tmp_path / name for name in ("emoji", "art")}
+
+
+class TestTasks:
+    def test_all_tasks_in_one_table(self, folders):
+        tasks = read_tasks(folders, CONFIG, CoversConfig(), n_threads=1)
+        assert dict(tasks.images.group_by("task").len().iter_rows()) == {"emoji": 12, "art": 12}
+        assert tasks.rejected.select("task", "image_id").rows() == [("art", "gone.png")]
+        assert tasks.n_test_seen == {"emoji": 0, "art": 0}
+        figures = task_tables.summarize(tasks)
+        assert figures["rejected"] == 1
+        assert figures["art_train_images"] + figures["art_test_images"] == 12
+        assert figures["emoji_train_classes"] == 2
+        assert figures["emoji_test_images_seen_in_train"] == 0
+
+    def test_no_tasks(self):
+        with pytest.raises(ConfigError, match=r"benchmark\.tasks is empty"):
+            read_tasks({}, CONFIG, CoversConfig(), n_threads=1)
+
+    def test_a_folder_that_is_not_there(self, folders, tmp_path):
+        folders["art"] = tmp_path / "gone"
+        with pytest.raises(ConfigError, match="gone: expected the folder"):
+            read_tasks(folders, CONFIG, CoversConfig(), n_threads=1)

@@ -1,0 +1,109 @@
+"""A record beside what would be read now."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cf_pipeline.defs.staleness import Reading, StageSpec, recorded_version
+from cf_pipeline.errors import DataError
+from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.sources.dataset import load_dataset
+from cf_pipeline.storage.records import AssetRecord
+from cf_pipeline_tests.sources.conftest import write_dataset
+
+SPEC = StageSpec("pruned_matrix", "interactions", ("covers",), ("pruning",), None, "code")
+RECORD = AssetRecord(
+    asset="pruned_matrix",
+    data_version="rows",
+    code_version="code",
+    config_hash="config",
+    inputs={"covers": "v1", "files": "f1"},
+    run_id="run",
+    computed_at=datetime(2026, 1, 2, tzinfo=UTC),
+    seconds=1.0,
+    metadata={"sections": {"pruning": "p1", "dataset.matrix": "m1"}},
+)
+
+
+def reading(tmp_path: Path, **changes: object) -> Reading:
+    now = Reading(
+        SPEC,
+        load_dataset(write_dataset(tmp_path)),
+        sections={"pruning": "p1", "dataset.matrix": "m1"},
+        inputs={"covers": "v1", "files": "f1"},
+        previous=RECORD,
+    )
+    return dataclasses.replace(now, **changes)  # type: ignore[arg-type]
+
+
+def test_nothing_differs(tmp_path: Path) -> None:
+    now = reading(tmp_path)
+    assert now.differences == []
+    assert now.current is RECORD
+    assert now.has_same_maker
+
+
+@pytest.mark.parametrize(
+    ("changes", "why", "same_maker"),
+    [
+        ({"spec": dataclasses.replace(SPEC, code_version="new")}, "code changed", False),
+        (
+            {"sections": {"pruning": "p2", "dataset.matrix": "m1"}},
+            "configuration changed: pruning",
+            False,
+        ),
+        (
+            {"sections": {"pruning": "p1"}},
+            "configuration changed: other sections are read",
+            False,
+        ),
+        (
+            {"sections": {"pruning": "p1", "dataset.matrix": "m1", "split": "s"}},
+            "configuration changed: split",
+            False,
+        ),
+        ({"inputs": {"covers": "v2", "files": "f2"}}, "changed upstream: covers, files", True),
+        ({"inputs": {"covers": "v1"}}, "changed upstream: other parents", True),
+        (
+            {"inputs": {"covers": "v1", "files": "f1", "more": "x"}},
+            "changed upstream: more",
+            True,
+        ),
+        ({"previous": None}, "never materialized", False),
+    ],
+)
+def test_each_difference_has_its_words(
+    tmp_path: Path, changes: dict[str, object], why: str, same_maker: bool
+) -> None:
+    now = reading(tmp_path, **changes)
+    assert now.differences == [why]
+    assert now.current is None
+    assert now.has_same_maker is same_maker
+
+
+def test_several_differences_are_all_said(tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, code_version="new")
+    now = reading(tmp_path, spec=spec, sections={}, inputs={})
+    assert len(now.differences) == 3
+
+
+def test_a_section_is_hashed_by_what_it_resolves_to(tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, reads=("pruning", "vision.init", "dataset.matrix"))
+    dataset = load_dataset(write_dataset(tmp_path))
+    default = spec.section_hashes(resolve(Choices()), dataset)
+    assert default.keys() == {"pruning", "vision.init", "dataset.matrix"}
+    # Said aloud, the default is still the default; another field of the section is not read.
+    same = {"pruning.alpha": 1.0, "vision.init": "pretrained", "vision.epochs": 99}
+    assert spec.section_hashes(resolve(Choices(set=same)), dataset) == default
+    other = spec.section_hashes(resolve(Choices(set={"vision.init": "scratch"})), dataset)
+    assert {key for key in default if other[key] != default[key]} == {"vision.init"}
+
+
+def test_a_version_that_was_never_recorded() -> None:
+    assert recorded_version({"pruned_matrix": RECORD}, "pruned_matrix", "latent_factors") == "rows"
+    with pytest.raises(DataError, match=r"latent_factors reads covers, .*run --select covers"):
+        recorded_version({}, "covers", "latent_factors")

@@ -1,0 +1,149 @@
+"""Everyone's place: train projects by factorization, held-out ones by folding in, and no leak."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.factorization.als import factorize
+from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.factorization.placing import place_all, summarize, train_matrix
+from cf_pipeline.factorization.reference import half_step
+from cf_pipeline.interactions.matrix import build_matrix
+
+CONFIG = FactorizationConfig(n_factors=4, regularization=0.5, n_iterations=5)
+SPLIT = pl.DataFrame({
+    "project_id": [f"p{i:02}" for i in range(20)],
+    "split": ["train"] * 14 + ["validation"] * 3 + ["test"] * 3,
+})
+HELD_OUT = SPLIT.filter(pl.col("split") != "train")["project_id"].to_list()
+
+
+def events(seed: int = 0) -> pl.DataFrame:
+    """Thirty users, twenty projects; every user has an event with a train project."""
+    rng = np.random.default_rng(seed)
+    met = rng.random((30, 20)) < 0.3
+    met[np.arange(30), rng.integers(0, 14, 30)] = True
+    users, projects = np.nonzero(met)
+    return pl.DataFrame({
+        "user_id": [f"u{u:02}" for u in users],
+        "project_id": [f"p{p:02}" for p in projects],
+        "confidence": rng.uniform(1.5, 5, len(users)),
+    })
+
+
+def held_out(pairs: pl.DataFrame) -> pl.Expr:
+    return pl.col("project_id").is_in(HELD_OUT)
+
+
+def placed(pairs: pl.DataFrame, split: pl.DataFrame = SPLIT) -> pl.DataFrame:
+    return place_all(pairs, split, CONFIG, threads=1).table
+
+
+def factorized(table: pl.DataFrame) -> pl.DataFrame:
+    return table.filter(~pl.col("folded_in"))
+
+
+class TestHeldOut:
+    def test_a_flag_says_who_was_folded_in(self) -> None:
+        table = placed(events())
+        assert table.schema == pl.Schema({
+            "side": pl.String,
+            "id": pl.String,
+            "factors": pl.Array(pl.Float32, 4),
+            "folded_in": pl.Boolean,
+        })
+        folded = table.filter("folded_in")
+        assert sorted(folded["id"]) == HELD_OUT
+        assert set(folded["side"]) == {"project"}
+        assert table.filter(side="user").height == 30
+        assert table.filter(side="project").height == 20
+        assert not table.select("side", "id").is_duplicated().any()
+
+    @pytest.mark.parametrize("change", ["confidence", "users", "more users", "none"])
+    def test_their_events_move_nobody_else_by_a_bit(self, change: str) -> None:
+        pairs = events()
+        train, rest = pairs.filter(~held_out(pairs)), pairs.filter(held_out(pairs))
+        strangers = [f"x{i}" for i in range(rest.height)]
+        changed = {
+            "confidence": rest.with_columns(pl.col("confidence") * 100),
+            "users": events(7).filter(held_out(pairs)),
+            "more users": pl.concat([rest, rest.with_columns(user_id=pl.Series(strangers))]),
+            "none": rest.clear(),
+        }[change]
+        before, after = placed(pairs), placed(pl.concat([changed, train]))
+        assert factorized(after).equals(factorized(before))
+        # Strangers have no factors; every other change moved what is folded in.
+        assert after.equals(before) == (change == "more users")
+
+    def test_a_change_of_a_train_project_moves_users(self) -> None:
+        pairs = events()
+        raised = pl.when(project_id="p03").then(9.0).otherwise("confidence").alias("confidence")
+        assert not factorized(placed(pairs.with_columns(raised))).equals(factorized(placed(pairs)))
+
+    def test_factors_are_those_of_train_alone_and_of_one_half_step(self) -> None:
+        pairs = events()
+        table = placed(pairs)
+        matrix = train_matrix(pairs, SPLIT)
+        assert matrix.project_ids == tuple(SPLIT.filter(split="train")["project_id"])
+        factors = factorize(matrix.user_items, CONFIG, threads=1)
+        users = table.filter(side="user")
+        assert tuple(users["id"]) == matrix.user_ids
+        assert np.array_equal(users["factors"].to_numpy(), factors.user_factors)
+        new = build_matrix(pairs.filter(held_out(pairs)), user_ids=matrix.user_ids)
+        expected = half_step(
+            new.user_items.T.toarray().astype(np.float64), factors.user_factors, 0.5
+        )
+        folded = table.filter("folded_in")
+        assert tuple(folded["id"]) == new.project_ids
+        np.testing.assert_allclose(folded["factors"].to_numpy(), expected, atol=1e-5)
+
+    def test_the_order_of_rows_does_not_matter(self) -> None:
+        pairs = events()
+        assert placed(pairs.reverse(), SPLIT.reverse()).equals(placed(pairs))
+
+
+class TestUnplaced:
+    def test_a_held_out_project_of_strangers_alone_is_counted_and_has_no_row(self) -> None:
+        pairs = events().filter(pl.col("project_id") != "p19")
+        strangers = pl.DataFrame({
+            "user_id": ["x1", "x2"], "project_id": ["p19", "p19"], "confidence": [2.0, 2.0]
+        })  # fmt: skip
+        result = place_all(pl.concat([pairs, strangers]), SPLIT, CONFIG, threads=1)
+        assert result.n_unplaced == 1
+        assert "p19" not in result.table["id"]
+        assert not {"x1", "x2"} & set(result.table["id"])
+        assert summarize(result) == {
+            "users": 30,
+            "projects": 19,
+            "projects_folded_in": 5,
+            "held_out_without_known_users": 1,
+            "final_objective": result.objective[-1],
+        }
+
+    def test_held_out_projects_without_events_are_not_unplaced(self) -> None:
+        # Pruning cut them; they are not this asset's to place.
+        pairs = events()
+        result = place_all(pairs.filter(~held_out(pairs)), SPLIT, CONFIG, threads=1)
+        assert result.n_unplaced == 0
+        assert not result.table["folded_in"].any()
+        assert result.table["factors"].dtype == pl.Array(pl.Float32, 4)
+
+    def test_a_project_that_the_split_does_not_know_trains(self) -> None:
+        known = SPLIT.filter(~pl.col("project_id").is_in(["p02", "p05"]))
+        assert placed(events(), known).equals(placed(events()))
+
+    def test_nothing_to_train_on(self) -> None:
+        pairs = events()
+        with pytest.raises(DataError, match=r"none of the 6 projects .* trains.*split\.validation"):
+            place_all(pairs.filter(held_out(pairs)), SPLIT, CONFIG, threads=1)
+
+    def test_progress_hears_every_iteration(self) -> None:
+        heard: list[tuple[int, int, float]] = []
+        result = place_all(
+            events(), SPLIT, CONFIG, threads=1, on_iteration=lambda *step: heard.append(step)
+        )
+        assert [(done, total) for done, total, _ in heard] == [(i, 5) for i in range(1, 6)]
+        assert tuple(value for _, _, value in heard) == result.objective
