@@ -40,7 +40,8 @@ def test_failed_says_why_until_it_is_mended(lab: Lab) -> None:
     assert failed["latent_factors"].state == "missing"
     lab.choose(pruning__min_user_degree=4)
     assert lab.run("pruned_matrix").computed == ("pruned_matrix",)
-    assert lab.status()["pruned_matrix"].state == "fresh"
+    lab.choose(pruning__min_user_degree=6)
+    assert lab.stale()["pruned_matrix"] == "configuration changed: pruning"
 
 
 def test_a_failure_that_was_taken_back_is_fresh(lab: Lab) -> None:
