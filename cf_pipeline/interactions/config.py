@@ -14,7 +14,7 @@ class PruningConfig(BaseModel):
         1.0, gt=0, description="Confidence of a pair is 1 + alpha * r, r its weighted event count."
     )
     max_user_share: float = Field(
-        0.1, gt=0, le=1, description="Upper cut: users with more than this share of all projects."
+        0.2, gt=0, le=1, description="Upper cut: users with more than this share of all projects."
     )
     max_project_share: float = Field(
         0.1, gt=0, le=1, description="Upper cut: projects with more than this share of all users."
@@ -25,7 +25,7 @@ class PruningConfig(BaseModel):
         description="Lower cut: users left with fewer projects than this, to a fixed point.",
     )
     min_project_degree: int = Field(
-        2, ge=1, description="Lower cut: projects left with fewer users, to a fixed point."
+        1, ge=1, description="Lower cut: projects left with fewer users, to a fixed point."
     )
 
 

@@ -148,11 +148,13 @@ def test_rows_that_break_a_rule_are_refused_whole(
     assert bench.warehouse.frame("project_split").equals(tiny.SPLIT)
 
 
-def test_killed_between_commit_and_event(bench: Bench) -> None:
-    """The record decides: the rows are there, so nothing is computed again."""
-    bench.run()
+def test_killed_between_commit_and_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record decides: the rows are there, so they are not computed again."""
+    rows = {"project_split": tiny.SPLIT}
+    monkeypatch.setattr(tiny, "during", lambda _: Output(rows, {"shown": "of the first rows"}))
+    bench.run("project_split")
     with bench.warehouse.write() as con:
-        con.execute("drop table project_split")
+        con.execute("update asset_records set code_version = 'other'")
     died = subprocess.run(
         [sys.executable, "-m", "cf_pipeline_tests.defs.tiny", str(bench.home.path)],
         capture_output=True,
@@ -164,7 +166,7 @@ def test_killed_between_commit_and_event(bench: Bench) -> None:
     record = bench.warehouse.record("project_split")
     assert record is not None
 
-    outcome = bench.run()
+    outcome = bench.run("project_split")
     assert outcome.computed == ()
     assert bench.warehouse.record("project_split") == record
     with instance_of(bench.home) as instance:
@@ -174,15 +176,31 @@ def test_killed_between_commit_and_event(bench: Bench) -> None:
     assert dead.status == dg.DagsterRunStatus.FAILURE
     assert event is not None
     assert event.asset_materialization is not None
-    assert event.asset_materialization.metadata["computed_in_run"].value == record.run_id
-    states = {
-        status.asset: status.state for status in pipeline_status(bench.home, bench.definitions)
-    }
-    assert states == {"project_split": "fresh", "factor_scores": "fresh"}
+    metadata = event.asset_materialization.metadata
+    assert metadata["computed_in_run"].value == record.run_id
+    assert metadata["dagster/row_count"].value == 1
+    # What the materialization before it showed was of other rows.
+    assert "shown" not in metadata
+    statuses = pipeline_status(bench.home, bench.definitions)
+    assert [status.state for status in statuses] == ["fresh", "missing"]
 
 
 def test_killed_before_the_commit(bench: Bench) -> None:
-    """What a dead process left in the home is swept away, and its asset counts as failed."""
+    """The next run tells Dagster, and the asset counts as failed."""
+    with instance_of(bench.home) as instance:
+        run = instance.create_run_for_job(bench.definitions.resolve_job_def("full_pipeline"))
+        began = dg.DagsterEvent("STEP_START", "full_pipeline", step_key="project_split")
+        instance.report_dagster_event(began, run.run_id)
+    dead = Holder(4_000_000, run.run_id, "cf-pipeline run", "2026-01-02T03:04:05+00:00")
+    bench.home.holder_path.write_text(json.dumps(dataclasses.asdict(dead)))
+    bench.run("factor_scores")
+    status, _ = pipeline_status(bench.home, bench.definitions)
+    assert (status.asset, status.state) == ("project_split", "failed")
+    assert status.why.startswith("was killed while it was computed (at ")
+    assert run.run_id in status.why
+
+
+def test_what_a_dead_process_left_is_swept_away(bench: Bench) -> None:
     left = bench.home.path / "scratch-dead"
     staged = bench.home.artifacts_path / ".staging" / "dead"
     for folder in (left, staged):
