@@ -30,11 +30,17 @@ from cf_pipeline.vision.devices import Execution
 
 Shape = tuple[int, Literal["crop", "pad", "squash"]]
 SHAPES: tuple[Shape, ...] = (
-    (128, "crop"), (160, "crop"), (192, "crop"), (224, "crop"), (160, "pad"), (160, "squash"),
+    (128, "crop"),
+    (160, "crop"),
+    (192, "crop"),
+    (224, "crop"),
+    (160, "pad"),
+    (160, "squash"),
 )
 
 
 def main() -> None:
+    """Run it and print one JSON object last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, default=None)
     parser.add_argument("--size", type=int, default=0, help="train covers for centring; 0: all")

@@ -19,6 +19,7 @@ from cf_pipeline.vision.weight_files import read_weights
 
 
 def main() -> None:
+    """Run it and print one JSON object last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=4, help="random 160 px inputs")
     size = parser.parse_args().size

@@ -90,20 +90,7 @@ def train(
     batches = TrainBatches(train_set, config, frame, execution, generator)
     validation = ValidationCovers(validation_set, config, frame, execution)
     loop = _Loop(network, architecture, config, execution.device, batches, listeners)
-    history: list[dict[str, float]] = []
-    best: tuple[float, int, dict[str, Tensor]] | None = None
-    for epoch in range(1, config.epochs + 1):
-        figures = loop.run_epoch(epoch)
-        figures |= validation.score(network, architecture, execution.device)
-        history.append(figures)
-        listeners.on_epoch(epoch, figures)
-        if best is None or figures["validation_cosine"] > best[0]:
-            state = copy.deepcopy(network.state_dict())
-            best = (figures["validation_cosine"], epoch, state)
-        elif epoch - best[1] >= config.patience:
-            break
-    assert best is not None  # config.epochs >= 1
-    network.load_state_dict(best[2])
+    history, best_epoch = loop.run(validation)
     manifest = Manifest(
         architecture=architecture.name,
         image_size=config.image_size,
@@ -113,8 +100,8 @@ def train(
         objective=config.objective,
         target_mean=[float(v) for v in frame.mean],
         initial_weights=initial,
-        best_epoch=best[1],
-        validation_cosine=best[0],
+        best_epoch=best_epoch,
+        validation_cosine=history[best_epoch - 1]["validation_cosine"],
         n_train=len(train_set.paths),
         n_validation=len(validation_set.paths),
         configuration=config.model_dump(mode="json"),
@@ -169,6 +156,23 @@ class _Loop:
             total_steps=total_steps,
             pct_start=WARM_UP_SHARE,
         )
+
+    def run(self, validation: ValidationCovers) -> tuple[list[dict[str, float]], int]:
+        """Every epoch's figures and the best epoch, whose weights the network then has."""
+        history: list[dict[str, float]] = []
+        best_epoch, best_state = 0, self.network.state_dict()
+        for epoch in range(1, self.config.epochs + 1):
+            figures = self.run_epoch(epoch)
+            figures |= validation.score(self.network, self.architecture, self.device)
+            history.append(figures)
+            self.listeners.on_epoch(epoch, figures)
+            cosine = figures["validation_cosine"]
+            if best_epoch == 0 or cosine > history[best_epoch - 1]["validation_cosine"]:
+                best_epoch, best_state = epoch, copy.deepcopy(self.network.state_dict())
+            elif epoch - best_epoch >= self.config.patience:
+                break
+        self.network.load_state_dict(best_state)
+        return history, best_epoch
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         self.network.train()

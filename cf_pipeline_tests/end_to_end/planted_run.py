@@ -141,9 +141,7 @@ class PlantedRun:
             for table in ("similarity_scores", "similarity_differences")
         )
         chosen = scores.filter(chosen=True)["feature_set"][0]
-        row = differences.filter(
-            feature_set=chosen, reference="color", measure="triplet_accuracy"
-        )
+        row = differences.filter(feature_set=chosen, reference="color", measure="triplet_accuracy")
         return float(row["low"][0])
 
 

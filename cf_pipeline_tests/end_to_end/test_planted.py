@@ -92,9 +92,9 @@ def test_one_changed_cover_outside_the_training_set_is_embedded_alone(copy: Plan
         path.write_bytes(original)
     assert not outcome.failures
     assert "covers" in outcome.computed
-    assert {"trained_cnn", "latent_factors", "training_set"}.isdisjoint(
-        {asset for asset in before if copy.version(asset) != before[asset]}
-    )
+    assert {"trained_cnn", "latent_factors", "training_set"}.isdisjoint({
+        asset for asset in before if copy.version(asset) != before[asset]
+    })
     assert "trained_cnn" in outcome.unchanged
     model = copy.version("trained_cnn")
     changed = copy.warehouse.frame("embeddings", where=f"model_version = '{model}'")
@@ -160,7 +160,8 @@ def test_the_scoreboard_holds_every_row_of_the_protocol(finished: PlantedRun) ->
 def test_no_owner_and_no_look_is_on_two_sides(finished: PlantedRun) -> None:
     warehouse = finished.warehouse
     table = (
-        warehouse.frame("project_split")
+        warehouse
+        .frame("project_split")
         .join(warehouse.frame("covers"), on="project_id")
         .join(warehouse.frame("raw_projects"), on="project_id")
         .filter(status="ok")
