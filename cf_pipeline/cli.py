@@ -6,6 +6,7 @@ project are one message on standard error and exit code 1; everything else is a 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -261,8 +262,17 @@ def _print_scoreboard(place: Home) -> None:
 
 def main() -> None:
     """Entry point: errors of the project become one message and exit code 1."""
+    # Registered first, so it runs last: when the interpreter takes itself apart, DuckDB's bindings
+    # list hundreds of objects that torch's module keeps alive, on a console meant to be read.
+    atexit.register(_silence_teardown)
     try:
         app()
     except CfPipelineError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from error
+
+
+def _silence_teardown() -> None:
+    sys.stderr.flush()
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,11 @@ import pytest
 if TYPE_CHECKING:
     from cf_pipeline.storage.home import Home
     from cf_pipeline_tests.defs.lab import Lab
+
+
+def pytest_configure() -> None:
+    """Keep what DuckDB's bindings say of the interpreter's own end behind pytest's closing line."""
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
 
 @pytest.fixture(scope="session")
