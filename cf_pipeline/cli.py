@@ -101,13 +101,14 @@ def ui(
 
     Example: cf-pipeline ui --port 3000
     """
-    from cf_pipeline.defs.running import dagster_environment
+    from cf_pipeline.defs.running import dagster_environment, write_workspace
 
     place = Home.locate(home)
     place.create()
+    workspace = write_workspace(place)
     out.print(f"Dagster on http://{host}:{port}, home {escape(str(place.path))}; Ctrl-C stops it")
     dagster = Path(sys.executable).with_name("dagster")
-    command = [str(dagster), "dev", "-m", "cf_pipeline.definitions", "-p", str(port), "-h", host]
+    command = [str(dagster), "dev", "-w", str(workspace), "-p", str(port), "-h", host]
     os.execve(command[0], command, {**os.environ, **dagster_environment(place)})
 
 

@@ -135,3 +135,9 @@ def test_every_dependency_is_constrained() -> None:
     for requirement in wanted:
         name = re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower()
         assert f"\n{name}==" in f"\n{pinned}", name
+
+
+def test_the_ui_has_the_workspace_of_the_repository() -> None:
+    from cf_pipeline.defs.running import WORKSPACE
+
+    assert (REPOSITORY / "workspace.yaml").read_text() == WORKSPACE

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 
@@ -14,6 +15,12 @@ from cf_pipeline.storage.home import HOME_VARIABLE, Home
 from cf_pipeline.storage.lock import Holder, HomeLock
 
 JOB = "full_pipeline"
+WORKSPACE = """\
+load_from:
+  - python_module:
+      module_name: cf_pipeline.definitions
+      location_name: cf_pipeline
+"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ def dagster_environment(home: Home) -> dict[str, str]:
         HOME_VARIABLE: str(home.path),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
+
+
+def write_workspace(home: Home) -> Path:
+    """The workspace file of the repository, written where an installed package finds it, too.
+
+    Named here as there, so that runs and schedules belong to one code location however the
+    webserver was started.
+    """
+    path = home.dagster_path / "workspace.yaml"
+    path.write_text(WORKSPACE, encoding="utf-8")
+    return path
 
 
 @contextmanager
