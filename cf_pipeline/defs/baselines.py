@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from cf_pipeline.defs import fingerprints
 from cf_pipeline.defs.stage import Output, Stage, stage_asset
 
 
@@ -14,6 +15,7 @@ from cf_pipeline.defs.stage import Output, Stage, stage_asset
         "baselines.imagenet_image_size",
         "baselines.imagenet_fit",
     ),
+    outside=fingerprints.of_imagenet_weights,
     kinds=("torch",),
 )
 def imagenet_embeddings(stage: Stage) -> Output:

@@ -91,6 +91,7 @@ def benchmark_tasks(stage: Stage) -> Output:
         "vision.image_size",
         "vision.fit",
     ),
+    outside=fingerprints.of_imagenet_weights,
     kinds=("torch",),
 )
 def task_embeddings(stage: Stage) -> Output:

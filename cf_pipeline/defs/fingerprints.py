@@ -39,6 +39,18 @@ def of_cover_folder(dataset: Dataset, _: Configuration, __: Warehouse) -> str:
     return configuration_hash({"folder": str(covers_folder(dataset))})
 
 
+def of_vision_weights(_: Dataset, configuration: Configuration, warehouse: Warehouse) -> str:
+    """The file that the network starts from; the installed package's has its hash in the code."""
+    weights = configuration.vision.weights
+    return _contents(warehouse, [Path(weights)] if weights else [])
+
+
+def of_imagenet_weights(_: Dataset, configuration: Configuration, warehouse: Warehouse) -> str:
+    """The file of the labelled network; the installed package's has its hash in the code."""
+    weights = configuration.baselines.imagenet_weights
+    return _contents(warehouse, [Path(weights)] if weights else [])
+
+
 def of_tasks(_: Dataset, configuration: Configuration, warehouse: Warehouse) -> str:
     """Labels and images of every benchmark task."""
     folders = list(task_folders(configuration).values())

@@ -111,12 +111,13 @@ class Reading:
 
     @property
     def has_same_maker(self) -> bool:
-        """Whether today's code and configuration wrote the previous rows."""
+        """Whether today's code, configuration and outside files wrote the previous rows."""
         record = self.previous
         return (
             record is not None
             and record.code_version == self.spec.code_version
             and record.metadata.get("sections") == dict(self.sections)
+            and record.inputs.get("files") == self.inputs.get("files")
         )
 
 

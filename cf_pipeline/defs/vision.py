@@ -31,6 +31,7 @@ def training_set(stage: Stage) -> Output:
     group="vision",
     parents=("training_set",),
     reads=("vision",),
+    outside=fingerprints.of_vision_weights,
     kinds=("torch", "wandb"),
 )
 def trained_cnn(stage: Stage) -> Output:

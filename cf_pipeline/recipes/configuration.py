@@ -132,6 +132,8 @@ class Choices(BaseModel):
     def with_assignments(self, assignments: Sequence[str]) -> Choices:
         """These choices with `key=value` texts added; a value is TOML, or else plain text.
 
+        Paths are made absolute here, once, from the current directory.
+
         Raises:
             ConfigError: no `=`, or a key that is not known.
         """
@@ -141,7 +143,7 @@ class Choices(BaseModel):
             if not equals:
                 raise ConfigError(f"--set {assignment!r}: expected key=value, as vision.epochs=40.")
             _check_key(key.strip())
-            chosen[key.strip()] = _parse(text.strip())
+            chosen[key.strip()] = _absolute(key.strip(), _parse(text.strip()))
         return self.model_copy(update={"set": chosen})
 
     def without(self, key: str) -> Choices:
@@ -261,6 +263,13 @@ def _unknown(key: str, known: Sequence[str]) -> ConfigError:
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
     return ConfigError(f"unknown configuration key {key!r}. {hint}")
+
+
+def _absolute(key: str, value: Any) -> Any:
+    """A path as it is from everywhere; any other value as it is."""
+    is_path = key in {"vision.weights", "baselines.imagenet_weights"}
+    is_path = is_path or key.startswith("benchmark.tasks.")
+    return str(Path(value).expanduser().absolute()) if is_path and value else value
 
 
 def _parse(text: str) -> Any:

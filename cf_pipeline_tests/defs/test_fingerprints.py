@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cf_pipeline.defs.fingerprints import REPOSITORY, of_interactions, of_tasks, task_folders
+from cf_pipeline.defs.fingerprints import (
+    REPOSITORY,
+    of_interactions,
+    of_tasks,
+    of_vision_weights,
+    task_folders,
+)
 from cf_pipeline.recipes.configuration import Choices, Configuration, resolve
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.storage.warehouse import Warehouse
@@ -83,3 +89,15 @@ def test_folders_of_tasks_start_at_the_repository() -> None:
         "noto_emoji": REPOSITORY / "data" / "noto_emoji",
     }
     assert (folders["noto_emoji"] / "labels.csv").is_file()
+
+
+def test_weights_by_content_under_the_same_name(tmp_path: Path, warehouse: Warehouse) -> None:
+    description = write_dataset(tmp_path)
+    dataset = load_dataset(description)
+    weights = tmp_path / "weights.pth"
+    chosen = resolve(Choices().with_assignments([f"vision.weights={weights}"]))
+    weights.write_bytes(b"first")
+    first = of_vision_weights(dataset, chosen, warehouse)
+    weights.write_bytes(b"other")
+    assert of_vision_weights(dataset, chosen, warehouse) != first
+    assert of_vision_weights(dataset, resolve(Choices()), warehouse) != first

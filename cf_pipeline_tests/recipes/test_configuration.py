@@ -152,7 +152,7 @@ def test_what_cannot_be_resolved_is_named(choices: dict[str, object], message: s
         ("vision.weights=/a/b=c.safetensors", "/a/b=c.safetensors"),
         ("tracking.project=2026 spring", "2026 spring"),
         ('tracking.project="7"', "7"),
-        ("benchmark.tasks.mine=data/mine", "data/mine"),
+        ("benchmark.tasks.mine=/data/mine", "/data/mine"),
     ],
 )
 def test_assignments_are_toml_or_text(assignment: str, value: object) -> None:
@@ -301,3 +301,14 @@ def test_nothing_is_changed_in_place() -> None:
 def test_threads() -> None:
     assert resolve(Choices(set={"resources.threads": 3})).resources.n_threads == 3
     assert resolve(Choices()).resources.n_threads == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    "key", ["vision.weights", "baselines.imagenet_weights", "benchmark.tasks.noto_emoji"]
+)
+def test_chosen_paths_are_absolute_from_where_they_were_chosen(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen = Choices().with_assignments([f"{key}=somewhere/file"])
+    assert chosen.set[key] == str(tmp_path / "somewhere" / "file")
