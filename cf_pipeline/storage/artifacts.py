@@ -23,6 +23,7 @@ from cf_pipeline.errors import DataError
 logger = logging.getLogger(__name__)
 
 _NAME_LENGTH = 16
+_KIND = "[a-z][a-z0-9_]*"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Artifacts:
         Raises:
             DataError: nothing was staged, a link was, or the kind is no name.
         """
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", kind):
+        if not re.fullmatch(_KIND, kind):
             raise DataError(f"expected a kind such as 'weights', got {kind!r}.")
         if staged.is_file() and not staged.is_symlink():
             folder = staged.with_name(f"{staged.name}.{secrets.token_hex(4)}")
@@ -134,6 +135,46 @@ class Artifacts:
                 "materialize the asset that makes it again."
             )
         return version
+
+    def folders(self) -> list[Path]:
+        """The folders of all published artifacts, recorded in the warehouse or not, sorted."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            path
+            for kind in self.folder.iterdir()
+            if re.fullmatch(_KIND, kind.name) and kind.is_dir()
+            for path in kind.iterdir()
+            if self._is_published(path)
+        )
+
+    def size(self, path: Path) -> int:
+        """Size of the files of a published artifact, bytes."""
+        return sum((path / name).stat().st_size for name in _files(path))
+
+    def remove(self, path: Path) -> None:
+        """Take a published artifact away: a reader sees all of it or nothing.
+
+        What a process killed meanwhile leaves is removed by `clear_staging`. A folder that is
+        gone already is no error.
+
+        Raises:
+            DataError: the path is not the folder of an artifact in here.
+        """
+        if path.parent.parent != self.folder or not self._is_published(path):
+            if not path.exists():
+                return
+            raise DataError(
+                f"{path} is no artifact in {self.folder}: expected a path as of folders()."
+            )
+        self._staging.mkdir(parents=True, exist_ok=True)
+        leaving = self._staging / secrets.token_hex(8)
+        os.replace(path, leaving)
+        shutil.rmtree(leaving)
+
+    @staticmethod
+    def _is_published(path: Path) -> bool:
+        return re.fullmatch(rf"[0-9a-f]{{{_NAME_LENGTH}}}", path.name) is not None and path.is_dir()
 
 
 def _described(folder: Path, kind: str, parent: Path) -> Artifact:

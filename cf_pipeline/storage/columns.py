@@ -47,6 +47,8 @@ SPLITS = frozenset({"train", "validation", "test"})
 FACTOR_MODELS = frozenset({"factors", "popularity", "item_knn", "ease"})
 COVER_STATUSES = frozenset({"ok", "missing", "unreadable"})
 SIDES = frozenset({"user", "project"})
+ROLES = frozenset({"champion", "challenger", "best"})
+ATTEMPT_OUTCOMES = frozenset({"running", "done", "failed", "interrupted"})
 
 PROJECT = required("project_id", "VARCHAR", "Outside key of the project.")
 USER = required("user_id", "VARCHAR", "Outside key of the user.")

@@ -26,6 +26,8 @@ from cf_pipeline.errors import DataError
 logger = logging.getLogger(__name__)
 
 _SHORTEST_SLEEP_SECONDS, _LONGEST_SLEEP_SECONDS = 0.02, 0.2
+_LONGEST_COMMAND = 200
+"""Characters of a command line that a message quotes."""
 
 
 class _Gate:
@@ -193,6 +195,23 @@ def _connect(path: Path, read_only: bool, timeout_seconds: float) -> duckdb.Duck
 
 
 def _holder(message: str) -> str:
-    """The process that holds the lock, as DuckDB's message names it."""
+    """The process that holds the lock, as DuckDB's message numbers it, with its command line."""
     found = re.search(r"\(PID (\d+)\)", message)
-    return f"process {found.group(1)}" if found else "another process"
+    pid = int(found.group(1)) if found else 0
+    if pid == 0:  # the system has no number here for a process of another container
+        return "another process"
+    command = _command_line(pid)
+    return f"process {pid} ({command})" if command else f"process {pid}"
+
+
+def _command_line(pid: int) -> str:
+    """What a process was started with, in one line; empty where the system does not tell."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    words = arguments.replace(b"\0", b" ").decode(errors="replace").split()
+    command = " ".join(words)
+    if len(command) <= _LONGEST_COMMAND:
+        return command
+    return f"{command[: _LONGEST_COMMAND // 2]} ... {command[-_LONGEST_COMMAND // 2 :]}"

@@ -27,7 +27,11 @@ from cf_pipeline.storage.home import Home, write_whole
 
 logger = logging.getLogger(__name__)
 
+_UNNAMED = "a process that has not said yet who it is"
 _POLL_SECONDS = 0.2
+_PROBE_SECONDS = 0.25
+"""How long somebody who only asks who holds the home may be in the way of somebody who takes it."""
+_PROBE_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class HomeLock:
             HomeBusyError: another process holds it, and `wait` is false.
             ConfigError: the home's folder is not there or cannot be written.
         """
-        lease = self._obtain(holder)
+        lease = self._obtain_past_probes(holder)
         if lease is None and wait:
             logger.info("waiting for %s, held by %s", self._home.path, self._who())
         while lease is None:
@@ -138,6 +142,15 @@ class HomeLock:
         finally:
             if os.getpid() == owner:  # a forked child that unwinds has nothing to release
                 self._release()
+
+    def _obtain_past_probes(self, holder: Holder) -> Lease | None:
+        """The lock, tried again for as long as `holder_of` in another process may keep it."""
+        end = time.monotonic() + _PROBE_SECONDS
+        lease = self._obtain(holder)
+        while lease is None and time.monotonic() < end:
+            time.sleep(_PROBE_POLL_SECONDS)
+            lease = self._obtain(holder)
+        return lease
 
     def _obtain(self, holder: Holder) -> Lease | None:
         """The lock if it is free or this process has it already."""
@@ -178,7 +191,54 @@ class HomeLock:
 
     def _who(self) -> str:
         holder = _read(self._home)
-        return str(holder) if holder else "a process that has not said yet who it is"
+        return str(holder) if holder else _UNNAMED
+
+
+def holder_of(home: Home) -> Holder | None:
+    """Who holds a home now, this process included; None while it is free. Nothing is written.
+
+    A holder that has not said yet who it is has the process number 0.
+    """
+    end = time.monotonic() + _PROBE_SECONDS
+    while True:
+        with _probed(home) as free:
+            if free:
+                return None
+        holder = _read(home)
+        if holder is not None or time.monotonic() >= end:
+            return holder or Holder(pid=0, run_id=None, command=_UNNAMED, since="just now")
+        time.sleep(_PROBE_POLL_SECONDS)
+
+
+def dead_holder(home: Home) -> Holder | None:
+    """Who died holding a home that nobody has taken since; None otherwise. Nothing is written."""
+    with _probed(home) as free:
+        return _read(home) if free else None
+
+
+@contextlib.contextmanager
+def _probed(home: Home) -> Iterator[bool]:
+    """Whether the lock is free; if so, nobody can take it until the block ends: keep it short.
+
+    The lock is shared between those who ask, so that they never take each other for a holder.
+    """
+    try:
+        descriptor = os.open(home.lock_path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:  # not left to close(): a child forked meanwhile has the descriptor, too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
 
 
 def _name(home: Home) -> str:

@@ -90,6 +90,14 @@ VISION = (
         scope="model_version",
     ),
     Table(
+        "trained_on",
+        "Projects that the model, or a model it started from, has seen in training or early "
+        "stopping.",
+        (MODEL_VERSION, PROJECT),
+        key=("model_version", "project_id"),
+        scope="model_version",
+    ),
+    Table(
         "embeddings",
         "What the network makes of every readable cover.",
         (

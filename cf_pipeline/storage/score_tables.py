@@ -1,4 +1,4 @@
-"""Tables of the group benchmark: similarity, labelled tasks, scores.
+"""Tables of the group benchmark: similarity, labelled tasks, scores, and the model that serves.
 
 `task_embeddings` holds feature sets of several lengths in one column of `FLOAT[]` lists.
 """
@@ -15,6 +15,7 @@ from cf_pipeline.storage.columns import (
     MEASURE,
     METRIC,
     MODEL_VERSION,
+    ROLES,
     SHA256,
     SPLIT,
     SPLITS,
@@ -107,5 +108,39 @@ BENCHMARK = (
         ),
         key=("model_version", "task", "feature_set", "metric"),
         scope="model_version",
+    ),
+)
+
+PROMOTION = (
+    Table(
+        "promoted_model",
+        "Which trained network has which role; the champion serves.",
+        (
+            required("model_version", "VARCHAR", "The trained network that has the role."),
+            required("promoted_at", "TIMESTAMP", "Since when, UTC.", in_version=False),
+            required("role", "VARCHAR", "What it is to the others.", ROLES),
+            required("reason", "VARCHAR", "Why it has the role.", in_version=False),
+        ),
+        key=("role",),
+    ),
+    Table(
+        "promotion_comparisons",
+        "The challenger beside each reference, on test projects that none was trained on.",
+        (
+            required("model_version", "VARCHAR", "The trained network that is the challenger."),
+            required(
+                "reference_role", "VARCHAR", "What it is compared with.", ROLES - {"challenger"}
+            ),
+            required("reference_version", "VARCHAR", "The trained network that has that role."),
+            MEASURE,
+            VALUE,
+            Column("reference_value", "DOUBLE", "The reference's estimate, between 0 and 1."),
+            Column("difference", "DOUBLE", "Challenger minus reference, between -1 and 1."),
+            LOW,
+            HIGH,
+            Column("n_queries", "BIGINT", "Projects that were queried."),
+            Column("n_groups", "BIGINT", "Look groups resampled for the interval."),
+        ),
+        key=("reference_role", "measure"),
     ),
 )

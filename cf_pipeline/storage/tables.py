@@ -10,20 +10,29 @@ from cf_pipeline.storage.bookkeeping import BOOKKEEPING
 from cf_pipeline.storage.input_tables import INTERACTIONS
 from cf_pipeline.storage.model_tables import BASELINES, FACTORIZATION, VISION
 from cf_pipeline.storage.schema import Table
-from cf_pipeline.storage.score_tables import BENCHMARK
+from cf_pipeline.storage.score_tables import BENCHMARK, PROMOTION
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for group in (INTERACTIONS, FACTORIZATION, VISION, BASELINES, BENCHMARK, BOOKKEEPING)
+    for group in (
+        INTERACTIONS,
+        FACTORIZATION,
+        VISION,
+        BASELINES,
+        BENCHMARK,
+        PROMOTION,
+        BOOKKEEPING,
+    )
     for table in group
 }
 
 _COMPANIONS = {
     "raw_interactions": ("raw_interactions_rejected",),
     "raw_projects": ("raw_projects_rejected",),
-    "trained_cnn": ("training_history",),
+    "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),
     "similarity_scores": ("similarity_differences",),
+    "promoted_model": ("promotion_comparisons",),
 }
 _NOT_ASSETS = {table.name for table in BOOKKEEPING}.union(*_COMPANIONS.values())
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Unpack
 
 import duckdb
 import polars as pl
@@ -19,14 +19,21 @@ from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.storage.artifacts import Artifact
 from cf_pipeline.storage.connections import reading, writing
 from cf_pipeline.storage.contents import content_version
+from cf_pipeline.storage.publishing import (
+    Further,
+    Rows,
+    check_others,
+    tables_to_write,
+    write_artifact,
+    write_record,
+    write_tables,
+)
 from cf_pipeline.storage.records import AssetRecord, Draft
-from cf_pipeline.storage.schema import Table
 from cf_pipeline.storage.sql import columns_sql, literal, quoted
 from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
-from cf_pipeline.storage.writing import column_types, replace_all, replace_keys, replace_scope
+from cf_pipeline.storage.writing import column_types, replace_keys, table_names
 
 _RECORDS = TABLES["asset_records"]
-_ARTIFACTS = TABLES["artifacts"]
 
 
 class Warehouse:
@@ -92,7 +99,7 @@ class Warehouse:
     def tables(self) -> list[str]:
         """Names of the tables that are there, sorted."""
         with self.read() as connection:
-            return _table_names(connection)
+            return table_names(connection)
 
     def has(self, table: str) -> bool:
         """Whether a table is there, be it empty."""
@@ -134,10 +141,11 @@ class Warehouse:
     def publish(
         self,
         record: Draft,
-        tables: Mapping[str, pl.DataFrame | str],
+        tables: Mapping[str, Rows],
         scope: str | None = None,
         prepare: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
         artifacts: Sequence[Artifact] = (),
+        **further: Unpack[Further],
     ) -> AssetRecord:
         """Write an asset's rows, its artifacts and its record: all of it, or nothing.
 
@@ -148,6 +156,10 @@ class Warehouse:
             scope: the model version whose rows are replaced, where the tables are scoped.
             prepare: called first in the transaction, to make temporary tables for the SELECTs.
             artifacts: published artifacts to record.
+            further: `others`: rows of further model versions, version to table to rows, of some of
+                the asset's tables; each replaces the rows of its version and none counts in the
+                data version. `verify`: called with the connection once all rows stand; what it
+                raises takes back the whole write, so that bad rows never replace good ones.
 
         Returns:
             The record as written, with the content version of the rows (those of the scope only,
@@ -156,20 +168,23 @@ class Warehouse:
         Raises:
             DataError: rows break a rule of their table; nothing was changed.
         """
-        declared = _tables_to_write(record.asset, tables, scope)
+        declared = tables_to_write(record.asset, tables, scope)
+        others = further.get("others") or {}
+        verify = further.get("verify")
+        check_others(record.asset, others, scope)
         with self.write() as connection:
             if prepare is not None:
                 prepare(connection)
-            for table in declared:
-                if scope is None:
-                    replace_all(connection, table, tables[table.name])
-                else:
-                    replace_scope(connection, table, tables[table.name], scope)
+            write_tables(connection, declared, tables, scope)
+            for other, rows in others.items():
+                write_tables(connection, declared, rows, other)
+            if verify is not None:
+                verify(connection)
             version = record.data_version or content_version(connection, declared, scope)
             written = AssetRecord.of(record, version)
-            replace_keys(connection, _RECORDS, written.as_row())
+            write_record(connection, written)
             for artifact in artifacts:
-                self._record_artifact(connection, artifact)
+                write_artifact(connection, artifact, self.path.parent)
         return written
 
     def merge(self, table: str, rows: pl.DataFrame) -> None:
@@ -188,7 +203,7 @@ class Warehouse:
     def records(self) -> dict[str, AssetRecord]:
         """The records of all assets whose tables are there, by name."""
         with self.read() as connection:
-            names = set(_table_names(connection))
+            names = set(table_names(connection))
             if _RECORDS.name not in names:
                 return {}
             rows = connection.sql(f"FROM {quoted(_RECORDS.name)} ORDER BY asset").pl()
@@ -211,20 +226,6 @@ class Warehouse:
             ) from error
         connection.execute("SET TimeZone = 'UTC'")  # times with a zone become UTC ones without
 
-    def _record_artifact(self, connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> None:
-        """Write the manifest row of an artifact, which must lie in the warehouse's home."""
-        home = self.path.absolute().parent
-        if not artifact.path.absolute().is_relative_to(home):
-            raise DataError(f"{artifact.path} lies outside {home}: publish it in the home.")
-        row = pl.DataFrame({
-            "kind": [artifact.kind],
-            "version": [artifact.version],
-            "path": [artifact.path.absolute().relative_to(home).as_posix()],
-            "n_bytes": [artifact.n_bytes],
-            "created_at": [datetime.now(UTC).replace(tzinfo=None)],
-        })
-        replace_keys(connection, _ARTIFACTS, row)
-
     def _absent(self, table: str, columns: Sequence[str]) -> str:
         asset = next((name for name, tables in ASSET_TABLES.items() if table in tables), None)
         what = f"the columns {', '.join(columns)} of {table} are" if columns else f"{table} is"
@@ -234,32 +235,3 @@ class Warehouse:
             f"{what} not in {self.path}. Materialize the asset {asset} first: "
             f"cf-pipeline run --select {asset}."
         )
-
-
-def _table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    rows = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' "
-        "AND database_name = current_database() AND NOT temporary ORDER BY table_name"
-    ).fetchall()
-    return [str(name) for (name,) in rows]
-
-
-def _tables_to_write(
-    asset: str, tables: Mapping[str, pl.DataFrame | str], scope: str | None
-) -> list[Table]:
-    """The declarations of an asset's tables, if those are the ones at hand."""
-    expected = ASSET_TABLES.get(asset)
-    if expected is None:
-        raise DataError(f"no asset {asset!r}; expected one of {', '.join(ASSET_TABLES)}.")
-    if set(tables) != set(expected):
-        raise DataError(
-            f"{asset} is published with the tables {', '.join(expected)}; "
-            f"got {', '.join(tables) or 'none'}. Give each of them, an empty one too."
-        )
-    declared = [TABLES[name] for name in expected]
-    if any((table.scope is None) != (scope is None) for table in declared):
-        raise DataError(
-            f"{asset} is scoped by {declared[0].scope or 'nothing'}; got the scope {scope!r}. "
-            "Scoped tables are written one model version at a time, others whole."
-        )
-    return declared

@@ -82,6 +82,15 @@ def column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str,
     return _described(connection, quoted(table))
 
 
+def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Names of the tables that the database holds, sorted; temporary ones aside."""
+    rows = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' "
+        "AND database_name = current_database() AND NOT temporary ORDER BY table_name"
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
 def _described(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
     """Name to DuckDB type of the columns of what follows FROM."""
     rows = connection.execute(f"DESCRIBE FROM {source}").fetchall()

@@ -64,6 +64,24 @@ def test_the_same_content_again_keeps_what_is_there(artifacts: Artifacts) -> Non
     assert os.stat(first.path / "a").st_ino == inode
 
 
+def test_what_is_published_is_listed_measured_and_removed(artifacts: Artifacts) -> None:
+    assert artifacts.folders() == []
+    first = publish(artifacts, {"a": b"123", "sub/b": b"4"})
+    second = publish(artifacts, {"a": b"1"}, "index")
+    (artifacts.folder / "weights" / "notes").mkdir()
+    with artifacts.stage():
+        assert artifacts.folders() == sorted([first.path, second.path])
+    assert artifacts.size(first.path) == first.n_bytes == 4
+    for _ in range(2):
+        artifacts.remove(first.path)
+    assert artifacts.folders() == [second.path]
+    assert staging(artifacts) == []
+    for path in (artifacts.folder / "weights" / "notes", artifacts.folder, second.path / "a"):
+        with pytest.raises(DataError, match="is no artifact in"):
+            artifacts.remove(path)
+    assert artifacts.folders() == [second.path]
+
+
 def test_damage_is_found_and_mended_by_publishing_again(artifacts: Artifacts) -> None:
     artifact = publish(artifacts, {"a": b"1"})
     (artifact.path / "a").chmod(0o644)

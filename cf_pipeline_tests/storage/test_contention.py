@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.storage.connections import _holder
 from cf_pipeline.storage.records import Draft
 from cf_pipeline.storage.warehouse import Warehouse
 
@@ -43,6 +45,13 @@ try:
         raise ZeroDivisionError
 except ZeroDivisionError:
     print("released", flush=True)
+sys.stdin.readline()
+"""
+
+
+NOTEBOOK = """import duckdb, sys
+connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "True")
+print("open", flush=True)
 sys.stdin.readline()
 """
 
@@ -85,7 +94,7 @@ def test_a_held_file_is_waited_for_and_an_exception_frees_it(
 ) -> None:
     hasty = Warehouse(warehouse.path, lock_timeout_seconds=0.1)
     for attempt in (hasty.tables, partial(hasty.merge, "file_hashes", hashes("/a"))):
-        with pytest.raises(DataError, match=f"locked by process {holder.pid}") as caught:
+        with pytest.raises(DataError, match=rf"by process {holder.pid} \(.*python") as caught:
             attempt()
         assert str(warehouse.path) in str(caught.value)
         assert "Close the notebook" in str(caught.value)
@@ -96,11 +105,69 @@ def test_a_held_file_is_waited_for_and_an_exception_frees_it(
     with caplog.at_level(logging.INFO):
         assert warehouse.frame("project_split").rows() == [("a", "test")]
     waits = [record.getMessage() for record in caplog.records]
-    assert waits == [f"waiting for {warehouse.path}, which process {holder.pid} has open"]
+    (wait,) = waits
+    assert wait.startswith(f"waiting for {warehouse.path}, which process {holder.pid} (")
+    assert wait.endswith(" has open")
     assert holder.stdout is not None
     assert holder.stdout.readline() == "released\n"
     assert holder.poll() is None  # the exception freed the file, not the end of the process
     warehouse.merge("file_hashes", hashes("/a"))
+
+
+def test_the_message_names_a_notebook_by_its_command_line(
+    warehouse: Warehouse, draft: Callable[..., Draft], splits: Callable[..., pl.DataFrame]
+) -> None:
+    """One that only reads keeps writers out, one that may write keeps readers out, too."""
+    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    hasty = Warehouse(warehouse.path, lock_timeout_seconds=0.05)
+    for read_only in (True, False):
+        with _open_elsewhere(warehouse.path, read_only) as notebook:
+            named = rf"locked by process {notebook.pid} \(\S*python\S* -c import duckdb, sys .*"
+            with pytest.raises(DataError, match=named + "kernel-7.json"):
+                hasty.merge("file_hashes", hashes("/a"))
+            if read_only:
+                assert hasty.frame("project_split").rows() == [("a", "test")]
+            else:
+                with pytest.raises(DataError, match=named):
+                    hasty.tables()
+    hasty.merge("file_hashes", hashes("/a"))
+
+
+def test_a_long_command_line_is_cut(warehouse: Warehouse) -> None:
+    warehouse.merge("file_hashes", hashes("/a"))
+    with _open_elsewhere(warehouse.path, False, "x" * 500, "the-end") as notebook:
+        hasty = Warehouse(warehouse.path, lock_timeout_seconds=0.05)
+        named = rf"process {notebook.pid} \(\S*python\S* -c import .* \.\.\. x+ the-end\) and"
+        with pytest.raises(DataError, match=named) as caught:
+            hasty.tables()
+    assert "x" * 300 not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        (f"held in /usr/bin/x (PID {2**31 - 1}).", f"process {2**31 - 1}"),  # nobody has it
+        ("held in unknown (PID 0).", "another process"),
+        ("Could not set lock on file.", "another process"),
+    ],
+)
+def test_a_holder_that_cannot_be_looked_up_is_named_as_far_as_known(
+    message: str, named: str
+) -> None:
+    assert _holder(message) == named
+
+
+@contextlib.contextmanager
+def _open_elsewhere(
+    path: Path, read_only: bool, *arguments: str
+) -> Iterator[subprocess.Popen[str]]:
+    process = _start(NOTEBOOK, path, read_only, "kernel-7.json", *arguments)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+    finally:
+        process.communicate("close\n")
 
 
 def test_a_killed_writer_leaves_the_old_rows(
@@ -110,7 +177,7 @@ def test_a_killed_writer_leaves_the_old_rows(
     holder.wait()
     assert warehouse.frame("project_split").rows() == [("a", "test")]
     warehouse.merge("file_hashes", hashes("/a"))
-    assert warehouse.tables() == ["asset_records", "file_hashes", "project_split"]
+    assert warehouse.tables() == ["asset_records", "file_hashes", "project_split", "record_history"]
 
 
 def hashes(path: str) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
+from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home, write_whole
@@ -60,6 +61,9 @@ def test_dagster_takes_the_settings_and_a_changed_file_is_written_again(tmp_path
         assert not instance.nux_enabled
         assert instance.python_log_level == "INFO"
         assert instance.run_monitoring_enabled
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        assert instance.run_monitoring_start_timeout_seconds > 0
+        assert instance.run_monitoring_cancel_timeout_seconds > 0
         assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 30
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
 

@@ -18,7 +18,7 @@ import pytest
 
 from cf_pipeline.errors import ConfigError, HomeBusyError
 from cf_pipeline.storage.home import Home
-from cf_pipeline.storage.lock import Holder, HomeLock
+from cf_pipeline.storage.lock import Holder, HomeLock, dead_holder, holder_of
 
 HOLD = """
 import os, subprocess, sys
@@ -114,6 +114,68 @@ def test_a_killed_holder_frees_the_home_and_is_known(
     timer.join()
     with HomeLock(home).acquire(Holder.current("mine"), wait=False) as lease:
         assert lease.previous is None
+
+
+def test_asking_names_a_holder_of_another_process_and_one_that_died(
+    home: Home, other: subprocess.Popen[str]
+) -> None:
+    note = home.holder_path.read_bytes()
+    holder = holder_of(home)
+    assert holder is not None
+    assert (holder.pid, holder.run_id) == (other.pid, "run-7")
+    assert dead_holder(home) is None
+    other.kill()
+    other.wait()
+    end = time.monotonic() + 10  # its forked child lets go of the lock as soon as it runs
+    while holder_of(home) is not None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert holder_of(home) is None
+    for _ in range(2):
+        assert dead_holder(home) == holder
+    assert home.holder_path.read_bytes() == note
+    with HomeLock(home).acquire(Holder.current("mine"), wait=False) as lease:
+        assert lease.previous == holder
+        assert dead_holder(home) is None
+    assert dead_holder(home) is None
+
+
+def test_asking_a_free_home_writes_nothing_and_asking_a_held_one_names_this_process(
+    home: Home,
+) -> None:
+    before = sorted(home.path.iterdir())
+    assert (holder_of(home), dead_holder(home)) == (None, None)
+    assert sorted(home.path.iterdir()) == before
+    mine = Holder.current("mine", run_id="run-1")
+    with HomeLock(home).acquire(mine, wait=False):
+        assert holder_of(home) == mine
+        assert dead_holder(home) is None
+        assert not is_free(home)
+    assert (holder_of(home), dead_holder(home)) == (None, None)
+    assert is_free(home)
+
+
+def test_a_holder_that_has_not_said_who_it_is_is_one(home: Home) -> None:
+    with HomeLock(home).acquire(Holder.current("mine"), wait=False):
+        home.holder_path.unlink()
+        found = holder_of(home)
+        assert found is not None
+        assert (found.pid, found.command) == (0, "a process that has not said yet who it is")
+
+
+def test_who_only_asks_does_not_turn_away_who_takes_the_home(home: Home) -> None:
+    """Nor does one who asks take another for a holder."""
+    home.lock_path.touch()
+    asking = os.open(home.lock_path, os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    try:
+        assert holder_of(home) is None
+        timer = threading.Timer(0.1, fcntl.flock, (asking, fcntl.LOCK_UN))
+        timer.start()
+        with HomeLock(home).acquire(Holder.current("mine"), wait=False):
+            assert not is_free(home)
+        timer.join()
+    finally:
+        os.close(asking)
 
 
 def test_a_failure_is_a_clean_release_too(home: Home) -> None:

@@ -48,6 +48,7 @@ TABLES = (
     "similarity_differences",
     "project_split",
     "asset_records",
+    "record_history",
 )
 
 

@@ -122,11 +122,17 @@ def test_a_failure_in_the_second_table_takes_back_the_first(
         "TIMESTAMP '2026-01-01' AS trained_at"
     )
     curve = "SELECT 'm1' AS model_version, 1 AS epoch, 'loss' AS name, 0.5 AS value"
-    tables = {"trained_cnn": network.format("a", "{}"), "training_history": curve}
+    seen = "SELECT 'm1' AS model_version, 'p1' AS project_id"
+    tables = {
+        "trained_cnn": network.format("a", "{}"),
+        "training_history": curve,
+        "trained_on": seen,
+    }
     before = warehouse.publish(draft("trained_cnn"), tables, scope="m1")
     torn = {
         "trained_cnn": network.format("b", "{}"),
         "training_history": curve + " UNION ALL " + curve,
+        "trained_on": seen,
     }
     with pytest.raises(DataError, match="occurs 2 times"):
         warehouse.publish(draft("trained_cnn"), torn, scope="m1")

@@ -23,6 +23,7 @@ COLUMNS = {
     "training_history": "model_version epoch name value",
     "training_set": "project_id sha256 factors degree split path",
     "trained_cnn": "model_version artifact manifest trained_at",
+    "trained_on": "model_version project_id",
     "embeddings": "project_id model_version sha256 features predicted_factors",
     "imagenet_embeddings": "project_id feature_set sha256 features",
     "simple_embeddings": "project_id feature_set sha256 features",
@@ -36,6 +37,18 @@ COLUMNS = {
     "benchmark_tasks_rejected": "task image_id path label reason",
     "task_embeddings": "task image_id feature_set model_version sha256 features",
     "benchmark_scores": "model_version task feature_set metric value low high n_train n_test",
+    "promoted_model": "model_version promoted_at role reason",
+    "promotion_comparisons": (
+        "model_version reference_role reference_version measure value reference_value difference "
+        "low high n_queries n_groups"
+    ),
+    "asset_records": (
+        "asset data_version code_version config_hash inputs run_id computed_at seconds metadata"
+    ),
+    "record_history": (
+        "asset data_version code_version config_hash inputs run_id computed_at seconds metadata"
+    ),
+    "attempts": "asset attempt run_id started_at starts outcome message",
 }
 TYPES = r"(VARCHAR|BIGINT|INTEGER|FLOAT|DOUBLE|BOOLEAN|TIMESTAMP|VARCHAR\[\]|FLOAT\[n?\])"
 
@@ -50,6 +63,8 @@ def test_every_asset_has_a_table_of_its_name_and_no_table_two_assets() -> None:
     assert all(asset == tables[0] for asset, tables in ASSET_TABLES.items())
     assert sorted(owned) == sorted(set(TABLES) - {table.name for table in BOOKKEEPING})
     assert ASSET_TABLES["raw_projects"] == ("raw_projects", "raw_projects_rejected")
+    assert ASSET_TABLES["trained_cnn"] == ("trained_cnn", "training_history", "trained_on")
+    assert ASSET_TABLES["promoted_model"] == ("promoted_model", "promotion_comparisons")
     assert ASSET_TABLES["similarity_scores"] == ("similarity_scores", "similarity_differences")
 
 
@@ -70,6 +85,12 @@ def test_paths_are_not_part_of_a_version() -> None:
     for asset in ("covers", "training_set", "benchmark_tasks"):
         (path,) = (column for column in TABLES[asset].columns if column.name == "path")
         assert not path.in_version
+
+
+def test_why_and_when_a_model_was_promoted_is_no_change_of_the_data() -> None:
+    counted = [column.name for column in TABLES["promoted_model"].columns if column.in_version]
+    assert counted == ["model_version", "role"]
+    assert TABLES["promoted_model"].key == ("role",)
 
 
 def test_an_asset_is_scoped_with_all_its_tables_or_none() -> None:

@@ -152,7 +152,7 @@ def test_a_select_reads_what_prepare_made(warehouse: Warehouse, draft: Drafts) -
     query = "SELECT 'p' || i AS project_id, 'train' AS split FROM read_rows -- all of them"
     warehouse.publish(draft("project_split"), {"project_split": query}, prepare=prepare)
     assert len(warehouse.frame("project_split")) == 10
-    assert warehouse.tables() == ["asset_records", "project_split"]
+    assert warehouse.tables() == ["asset_records", "project_split", "record_history"]
 
 
 def test_a_table_describes_itself_in_the_file(
@@ -225,7 +225,7 @@ def test_an_exception_leaves_everything_as_it_was(
     for torn in ("SELECT no_such_column FROM range(1)", "SELECT error('torn')"):
         with pytest.raises(duckdb.Error):
             _write(warehouse, "DROP TABLE project_split", "CREATE TABLE more AS SELECT 1", torn)
-    assert warehouse.tables() == ["asset_records", "project_split"]
+    assert warehouse.tables() == ["asset_records", "project_split", "record_history"]
     assert warehouse.frame("project_split").rows() == [("a", "test")]
     assert warehouse.record("project_split") == before
 

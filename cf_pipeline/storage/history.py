@@ -1,0 +1,39 @@
+"""Reading the history: every record that was ever published, not only the latest per asset.
+
+What an old data version was made from stands here after newer rows took its place. A warehouse
+in which nothing was published yet has an empty history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cf_pipeline.storage.records import AssetRecord
+from cf_pipeline.storage.sql import quoted
+from cf_pipeline.storage.warehouse import Warehouse
+from cf_pipeline.storage.writing import table_names
+
+_TABLE = "record_history"
+
+
+def history(warehouse: Warehouse, asset: str) -> list[AssetRecord]:
+    """The records of an asset, newest first."""
+    return _records(warehouse, "asset = ?", [asset])
+
+
+def version_record(warehouse: Warehouse, asset: str, data_version: str) -> AssetRecord | None:
+    """The newest record that gave an asset this data version; None where none did."""
+    found = _records(warehouse, "asset = ? AND data_version = ?", [asset, data_version])
+    return found[0] if found else None
+
+
+def _records(warehouse: Warehouse, where: str, parameters: Sequence[str]) -> list[AssetRecord]:
+    with warehouse.read() as connection:
+        if _TABLE not in table_names(connection):
+            return []
+        rows = connection.sql(
+            # Of two records of one moment the one that was written later is the newer.
+            f"FROM {quoted(_TABLE)} WHERE {where} ORDER BY computed_at DESC, rowid DESC",
+            params=list(parameters),
+        ).pl()
+    return [AssetRecord.from_row(row) for row in rows.iter_rows(named=True)]
