@@ -10,9 +10,9 @@ from torch import nn
 
 from cf_pipeline.baselines.config import BaselinesConfig
 from cf_pipeline.vectors import Matrix, Progress, silent
-from cf_pipeline.vision.backbones import Architecture, named_backbone
+from cf_pipeline.vision.backbones import Architecture, CoverInput, named_backbone
 from cf_pipeline.vision.devices import Execution
-from cf_pipeline.vision.embedding import CoverInput, embed_covers
+from cf_pipeline.vision.embedding import embed_covers
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from torch import nn
 from cf_pipeline.baselines.config import BaselinesConfig
 from cf_pipeline.baselines.simple import color_histograms
 from cf_pipeline.vectors import FeatureExtractor, Matrix, Progress, silent
-from cf_pipeline.vision.backbones import ARCHITECTURES, architecture_for
+from cf_pipeline.vision.backbones import ARCHITECTURES, CoverInput, architecture_for
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.devices import Execution, seed_everything
-from cf_pipeline.vision.embedding import CoverInput, embed_covers
+from cf_pipeline.vision.embedding import embed_covers
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Configuration of the scoreboard."""
+"""Configuration of the scoreboard, and of what it decides."""
 
 from __future__ import annotations
 
@@ -25,3 +25,20 @@ class BenchmarkConfig(BaseModel):
     n_triplets: int = Field(20, ge=1, description="Triplets per anchor.")
     n_resamples: int = Field(2000, ge=100, description="Bootstrap resamples of an interval.")
     seed: int = Field(0, ge=0, description="Draws triplets, ties, resamples and task splits.")
+
+
+class PromotionConfig(BaseModel):
+    """When a newly trained model takes the champion's place, and how long old ones are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tolerance: float = Field(
+        0.005,
+        ge=0,
+        description="How much lower a primary measure may be than the champion's and the best's.",
+    )
+    keep: int = Field(
+        5,
+        ge=1,
+        description="Newest model versions that gc keeps besides those that promoted_model names.",
+    )

@@ -129,6 +129,22 @@ def build_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int)
     Raises:
         DataError: min_degree is below 1, or fewer than two projects are left.
     """
+    pool = find_pool(truth, catalog, split, min_degree)
+    if len(pool.project_ids) < 2:
+        raise DataError(
+            f"similarity needs at least two {split} projects to compare, {len(pool.project_ids)} "
+            f"are left: {dict(pool.counts)}. Lower min_degree in dataset.toml or raise "
+            f"split.{split}."
+        )
+    return pool
+
+
+def find_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int) -> Pool:
+    """The pool of one split as build_pool makes it, which may be too small to compare anything.
+
+    Raises:
+        DataError: min_degree is below 1.
+    """
     if min_degree < 1:
         raise DataError(f"min_degree must be at least 1, got {min_degree}. Correct dataset.toml.")
     degrees = pl.DataFrame({
@@ -153,11 +169,6 @@ def build_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int)
     )
     counts["same look group as another"] = table.height - kept.height
     counts["pool"] = kept.height
-    if kept.height < 2:
-        raise DataError(
-            f"similarity needs at least two {split} projects to compare, {kept.height} are left: "
-            f"{counts}. Lower min_degree in dataset.toml or raise split.{split}."
-        )
     return _pool(truth, kept, split, counts)
 
 

@@ -18,7 +18,7 @@ from cf_pipeline.errors import ConfigError
 from cf_pipeline.metrics import similarity as arithmetic
 from cf_pipeline.metrics.keyed import Keys, id_keys
 from cf_pipeline.metrics.ranking import Flags, Floats, dcg_at_k, ideal_dcg_at_k, rank_top_k, taken
-from cf_pipeline.vectors import Indices
+from cf_pipeline.vectors import Indices, Progress
 
 WITHIN_STRATUM = "_within_stratum"
 TRIPLETS = "triplet_accuracy"
@@ -30,6 +30,26 @@ OnQueries = Callable[[int], None]
 
 _BLOCK_CELLS = 4_000_000
 _TRIPLET_ANCHORS = 128
+
+
+@dataclass
+class QueryCount:
+    """Adds up queries for a progress callback.
+
+    Attributes:
+        progress: hears queries done of queries to do.
+        total: queries to do.
+        done: queries done so far.
+    """
+
+    progress: Progress
+    total: int
+    done: int = 0
+
+    def add(self, n_queries: int) -> None:
+        """Hear of queries and pass the sum on."""
+        self.done += n_queries
+        self.progress(self.done, self.total, {})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -16,12 +16,19 @@ import polars as pl
 from cf_pipeline.benchmark.choices import LAYERS, ChoiceMeasures, choose_layer, choose_strength
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.features import centred_on, ensemble, formed_on
-from cf_pipeline.benchmark.pool import Pool, build_catalog, build_pool
-from cf_pipeline.benchmark.queries import OnQueries, QueryValues, measures_of, score_features
+from cf_pipeline.benchmark.inputs import PoolInputs, train_ids
+from cf_pipeline.benchmark.pool import Pool, build_pool
+from cf_pipeline.benchmark.queries import (
+    OnQueries,
+    QueryCount,
+    QueryValues,
+    measures_of,
+    score_features,
+)
 from cf_pipeline.benchmark.ridge import STRENGTHS, RidgePath, fit_ridge
 from cf_pipeline.benchmark.scorers import CosineScorer, PopularityScorer, Scorer, SharedScorer
 from cf_pipeline.benchmark.tables import score_tables
-from cf_pipeline.benchmark.truth import build_truth, united_projects
+from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import IndexedVectors, Progress, silent
 
@@ -32,29 +39,15 @@ SPLITS = ("validation", "test")
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SimilarityInputs:
+@dataclass(frozen=True, kw_only=True)
+class SimilarityInputs(PoolInputs):
     """What the protocol reads.
 
     Attributes:
-        events: `user_id, project_id`, what truth_events returns.
-        projects: `project_id, owners, split_group, stratum, field`, duplicates included.
-        covers: `project_id, status, look_group, look_component`.
-        splits: `project_id, split`.
-        representatives: `project_id, representative` of exact duplicates.
-        factors: latent factors of projects, of train and folded in.
         features: feature set to its vectors, at least those in REQUIRED, for every readable cover.
-        min_degree: events a project needs to be in a pool.
     """
 
-    events: pl.DataFrame
-    projects: pl.DataFrame
-    covers: pl.DataFrame
-    splits: pl.DataFrame
-    representatives: pl.DataFrame
-    factors: IndexedVectors
     features: Mapping[str, IndexedVectors]
-    min_degree: int = 1
 
     def __post_init__(self) -> None:
         missing = [name for name in REQUIRED if name not in self.features]
@@ -107,16 +100,11 @@ def similarity_tables(
         DataError: a column, vector or feature set is missing, or too little is left to judge by.
     """
     truth = build_truth(inputs.events)
-    catalog = build_catalog(
-        united_projects(inputs.projects, inputs.representatives),
-        inputs.covers,
-        inputs.splits,
-        inputs.factors.ids,
-    )
+    catalog = inputs.catalog()
     pools = {split: build_pool(truth, catalog, split, inputs.min_degree) for split in SPLITS}
-    train_ids = _train_ids(catalog)
-    prepared = _Prepared.of(inputs, train_ids, config)
-    count = _Count(progress, _n_queries(pools))
+    train = train_ids(catalog)
+    prepared = _Prepared.of(inputs, train, config)
+    count = QueryCount(progress, _n_queries(pools))
     chosen, strength = _choose(pools["validation"], prepared, config, count.add)
     values = [
         score_features(
@@ -140,7 +128,7 @@ def similarity_tables(
         chosen=chosen,
         ridge_strength=strength,
         pools=pl.concat([_summary(p, v) for p, v in zip(pools.values(), values, strict=True)]),
-        n_train=len(train_ids),
+        n_train=len(train),
     )
 
 
@@ -153,16 +141,16 @@ class _Prepared:
 
     @classmethod
     def of(
-        cls, inputs: SimilarityInputs, train_ids: tuple[str, ...], config: BenchmarkConfig
+        cls, inputs: SimilarityInputs, train: tuple[str, ...], config: BenchmarkConfig
     ) -> _Prepared:
         given = inputs.features
         features = {
             **given,
-            "imagenet": formed_on(config.imagenet_form, train_ids, given["imagenet"]),
-            "collaborative": centred_on(train_ids, given["collaborative"]),
-            "latent_factors": centred_on(train_ids, inputs.factors),
+            "imagenet": formed_on(config.imagenet_form, train, given["imagenet"]),
+            "collaborative": centred_on(train, given["collaborative"]),
+            "latent_factors": centred_on(train, inputs.factors),
         }
-        ridge = fit_ridge(features["imagenet"].rows(train_ids), inputs.factors.rows(train_ids))
+        ridge = fit_ridge(features["imagenet"].rows(train), inputs.factors.rows(train))
         return cls(features, ridge)
 
     def scorers(self, pool: Pool, chosen: str, strength: float) -> dict[str, Scorer]:
@@ -204,17 +192,6 @@ def _choose(
     return choose_layer(values, measures), strength
 
 
-def _train_ids(catalog: pl.DataFrame) -> tuple[str, ...]:
-    """Train projects with factors and a readable cover: what the network learned from, too."""
-    rows = catalog.filter((pl.col("split") == "train") & pl.col("readable") & pl.col("has_factors"))
-    if rows.height == 0:
-        raise DataError(
-            "similarity needs train projects with latent factors and a readable cover to centre "
-            "features on, there are none. Materialize project_split and latent_factors."
-        )
-    return tuple(rows["project_id"].to_list())
-
-
 def _summary(pool: Pool, values: QueryValues) -> pl.DataFrame:
     """`split, condition, count` of projects and queries left out."""
     counts = dict(pool.counts)
@@ -233,16 +210,3 @@ def _n_queries(pools: Mapping[str, Pool]) -> int:
     n = {split: len(pool.project_ids) for split, pool in pools.items()}
     reported = sum(n[split] * len(measures_of(pool)) for split, pool in pools.items())
     return 2 * n["validation"] + reported
-
-
-@dataclass
-class _Count:
-    """Adds up queries for a progress callback."""
-
-    progress: Progress
-    total: int
-    done: int = field(default=0)
-
-    def add(self, n_queries: int) -> None:
-        self.done += n_queries
-        self.progress(self.done, self.total, {})

@@ -1,22 +1,26 @@
 """From pruned pairs and a split to a factor for every user and project.
 
 Fitted on train projects alone; validation and test projects are placed afterwards by one half-step
-with the user factors fixed, so nothing about them moves a user.
+with the user factors fixed, so nothing about them moves a user. A warm start begins with an earlier
+table's factors, which keeps the axes of the latent space where they were.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.als import OnIteration, factorize
+from cf_pipeline.factorization.als import OnIteration, factorize, initial_factors
 from cf_pipeline.factorization.config import FactorizationConfig
 from cf_pipeline.factorization.fold_in import fold_in
 from cf_pipeline.interactions.matrix import InteractionMatrix, build_matrix
-from cf_pipeline.vectors import Matrix
+from cf_pipeline.vectors import Matrix, indexed
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class PlacedFactors:
         table: `side, id, factors ARRAY(Float32, n_factors), folded_in`.
         objective: ALS objective after every iteration.
         n_unplaced: held-out projects none of whose users was factorized; they have no row.
+        n_started: users and train projects that began with earlier factors; 0 from nothing.
     """
 
     table: pl.DataFrame
     objective: tuple[float, ...]
     n_unplaced: int
+    n_started: int = 0
 
 
 def train_matrix(pairs: pl.DataFrame, split: pl.DataFrame) -> InteractionMatrix:
@@ -62,6 +68,7 @@ def place_all(
     *,
     threads: int = 0,
     on_iteration: OnIteration | None = None,
+    start: pl.DataFrame | None = None,
 ) -> PlacedFactors:
     """Factorize train projects and fold the others in.
 
@@ -71,12 +78,18 @@ def place_all(
         config: of the factorization.
         threads: for ALS, 0 for all cores.
         on_iteration: hears the objective after every iteration.
+        start: `side, id, factors`, an earlier table to begin with, folded-in projects included.
+            Ids that it lacks begin at random; with another number of factors than configured it
+            is left aside with a warning.
 
     Raises:
         DataError: no train project is left, or the solver diverged.
     """
     matrix = train_matrix(pairs, split)
-    factors = factorize(matrix.user_items, config, threads=threads, on_iteration=on_iteration)
+    earlier, n_started = _earlier_factors(matrix, start, config)
+    factors = factorize(
+        matrix.user_items, config, threads=threads, on_iteration=on_iteration, start=earlier
+    )
     held_out = pairs.join(split.filter(pl.col("split") != "train"), on="project_id", how="semi")
     n_held_out = held_out["project_id"].n_unique()
     new = build_matrix(held_out, user_ids=matrix.user_ids)
@@ -86,7 +99,7 @@ def place_all(
         _rows("project", matrix.project_ids, factors.item_factors, folded_in=False),
         _rows("project", new.project_ids, placed, folded_in=True),
     ])
-    return PlacedFactors(table, factors.objective, n_held_out - len(new.project_ids))
+    return PlacedFactors(table, factors.objective, n_held_out - len(new.project_ids), n_started)
 
 
 def summarize(placed: PlacedFactors) -> dict[str, float]:
@@ -97,8 +110,38 @@ def summarize(placed: PlacedFactors) -> dict[str, float]:
         "projects": projects.height,
         "projects_folded_in": int(projects["folded_in"].sum()),
         "held_out_without_known_users": placed.n_unplaced,
+        "started_from_earlier_factors": placed.n_started,
         "final_objective": placed.objective[-1],
     }
+
+
+def _earlier_factors(
+    matrix: InteractionMatrix, start: pl.DataFrame | None, config: FactorizationConfig
+) -> tuple[tuple[Matrix, Matrix] | None, int]:
+    """What to begin with, None for random factors alone, and how many ids have a row in it."""
+    if start is None:
+        return None, 0
+    initial = initial_factors(matrix.user_items.shape, config)
+    n_started = 0
+    for side, ids, factors in zip(
+        ("user", "project"), (matrix.user_ids, matrix.project_ids), initial, strict=True
+    ):
+        rows = pl.DataFrame({"id": pl.Series(ids, dtype=pl.String)}).with_row_index("row")
+        known = rows.join(start.filter(side=side), on="id").sort("id")
+        if known.is_empty():
+            continue
+        vectors = indexed(known, "id", "factors").vectors
+        if vectors.shape[1] != config.n_factors:
+            _logger.warning(
+                "the earlier factors have length %d, factorization.n_factors is %d: "
+                "factorization starts from random factors",
+                vectors.shape[1],
+                config.n_factors,
+            )
+            return None, 0
+        factors[known["row"].to_numpy()] = vectors
+        n_started += known.height
+    return initial, n_started
 
 
 def _rows(side: str, ids: tuple[str, ...], vectors: Matrix, *, folded_in: bool) -> pl.DataFrame:

@@ -20,7 +20,7 @@ import torchvision
 from torch import Tensor, nn
 
 from cf_pipeline.errors import ConfigError
-from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.config import Fit, VisionConfig
 from cf_pipeline.vision.weight_files import load_renamed, read_weights
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -44,6 +44,21 @@ class Architecture:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     build: Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class CoverInput:
+    """How a network wants to see a cover.
+
+    Attributes:
+        architecture: says how pixels are normalized.
+        image_size: side of the square in pixels.
+        fit: how a cover becomes a square.
+    """
+
+    architecture: Architecture
+    image_size: int
+    fit: Fit
 
 
 class ResidualBlock(nn.Module):

@@ -11,9 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.backbones import ARCHITECTURES, CoverRegressor
+from cf_pipeline.vision.backbones import ARCHITECTURES, CoverInput, CoverRegressor
 from cf_pipeline.vision.config import Fit
-from cf_pipeline.vision.embedding import CoverInput
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
@@ -35,7 +34,10 @@ class Manifest(BaseModel):
     target_mean: list[float]
     """Mean of the train factors, taken away from targets; predicted factors have none of it."""
     initial_weights: str
-    """`random`, or the SHA-256 of the pretrained weight file."""
+    """`random`, or the SHA-256 of the pretrained weight file; that of the first of a chain of warm
+    starts."""
+    started_from: str | None = None
+    """model_version of the checkpoint that training continued from; none: a cold start."""
     best_epoch: int
     validation_cosine: float
     """Mean cosine of predicted to folded-in factors of validation projects at that epoch."""

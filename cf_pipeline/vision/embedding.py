@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,28 +17,12 @@ from torch import Tensor, nn
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Matrix, Progress, silent
-from cf_pipeline.vision.backbones import Architecture, normalize
-from cf_pipeline.vision.config import Fit
+from cf_pipeline.vision.backbones import CoverInput, normalize
 from cf_pipeline.vision.covers import fit_cover, open_cover
 from cf_pipeline.vision.devices import Execution, on_device
 
 Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]
 """Cover files to one or more matrices with a row per file."""
-
-
-@dataclass(frozen=True)
-class CoverInput:
-    """How a network wants to see a cover.
-
-    Attributes:
-        architecture: says how pixels are normalized.
-        image_size: side of the square in pixels.
-        fit: how a cover becomes a square.
-    """
-
-    architecture: Architecture
-    image_size: int
-    fit: Fit
 
 
 def embed_covers(

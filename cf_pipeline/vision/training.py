@@ -1,13 +1,15 @@
 """Training the network on covers and the factors of their projects, and on nothing else.
 
 AdamW under a one-cycle schedule, the backbone slower than the new head; after every epoch the
-cosine to the folded-in factors of validation projects decides which epoch is kept. The loop knows
-arrays and callbacks: who listens (a log, a bar, wandb) is not its business.
+cosine to the folded-in factors of validation projects decides which epoch is kept. A warm start
+continues from an earlier checkpoint's weights under a schedule of its own. The loop knows arrays
+and callbacks: who listens (a log, a bar, wandb) is not its business.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +36,8 @@ from cf_pipeline.vision.objectives import TargetFrame, objective
 WARM_UP_SHARE = 0.2
 """Share of the one-cycle schedule in which the learning rate rises."""
 
+_logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Listeners:
@@ -54,6 +58,21 @@ class Trained:
     history: tuple[dict[str, float], ...] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Start:
+    """An earlier checkpoint whose weights training continues from.
+
+    Attributes:
+        network: its network, which is copied.
+        manifest: its manifest.
+        model_version: its id.
+    """
+
+    network: CoverRegressor
+    manifest: Manifest
+    model_version: str
+
+
 def train(
     train_set: Examples,
     validation_set: Examples,
@@ -61,6 +80,7 @@ def train(
     *,
     execution: Execution,
     listeners: Listeners | None = None,
+    start: Start | None = None,
 ) -> Trained:
     """Train from covers to factors.
 
@@ -71,6 +91,8 @@ def train(
         execution: device, threads for decoding, and a directory for decoded covers, which the
             caller removes.
         listeners: callbacks.
+        start: what to continue from; None: begin as configured. One of another architecture or
+            number of factors is left aside with a warning; size and fit of covers may differ.
 
     Raises:
         DataError: fewer train covers than a batch of two, no validation covers, or a loss or a
@@ -84,7 +106,8 @@ def train(
             "split.validation."
         )
     generator = seed_everything(config.seed)
-    network, architecture, initial = _initial_network(config, train_set.factors.shape[1])
+    start = _usable(start, config, train_set.factors.shape[1])
+    network, architecture, initial = _initial_network(config, train_set.factors.shape[1], start)
     network = on_device(network, execution.device)
     frame = TargetFrame.of(train_set.factors)
     batches = TrainBatches(train_set, config, frame, execution, generator)
@@ -100,6 +123,7 @@ def train(
         objective=config.objective,
         target_mean=[float(v) for v in frame.mean],
         initial_weights=initial,
+        started_from=start.model_version if start else None,
         best_epoch=best_epoch,
         validation_cosine=history[best_epoch - 1]["validation_cosine"],
         n_train=len(train_set.paths),
@@ -110,11 +134,35 @@ def train(
     return Trained(network.cpu().eval(), manifest, tuple(history))
 
 
+def _usable(start: Start | None, config: VisionConfig, n_factors: int) -> Start | None:
+    """The start, or None with a warning where the configuration asks for another network."""
+    if start is None:
+        return None
+    asked = {"architecture": architecture_for(config), "n_factors": n_factors}
+    differing = [
+        f"{name} {getattr(start.manifest, name)} instead of {value}"
+        for name, value in asked.items()
+        if getattr(start.manifest, name) != value
+    ]
+    if not differing:
+        return start
+    _logger.warning(
+        "checkpoint %s has %s: training starts as configured (vision.init = %s), not from it",
+        start.model_version,
+        " and ".join(differing),
+        config.init,
+    )
+    return None
+
+
 def _initial_network(
-    config: VisionConfig, n_factors: int
+    config: VisionConfig, n_factors: int, start: Start | None
 ) -> tuple[CoverRegressor, Architecture, str]:
     name = architecture_for(config)
     network = CoverRegressor(ARCHITECTURES[name], n_factors, config.dropout)
+    if start is not None:
+        network.load_state_dict(start.network.state_dict())
+        return network, ARCHITECTURES[name], start.manifest.initial_weights
     if config.init == "scratch":
         return network, ARCHITECTURES[name], "random"
     backbone, digest = pretrained_backbone(Path(config.weights) if config.weights else None)

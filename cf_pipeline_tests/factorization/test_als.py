@@ -6,10 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
+from implicit.cpu.als import AlternatingLeastSquares
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.als import factorize
+from cf_pipeline.factorization.als import factorize, initial_factors
 from cf_pipeline.factorization.config import FactorizationConfig
 from cf_pipeline.factorization.fold_in import fold_in
 from cf_pipeline.factorization.objective import als_objective
@@ -91,3 +93,38 @@ def test_it_reports_every_iteration() -> None:
     heard: list[tuple[int, int]] = []
     factorize(confidences(), SMALL, on_iteration=lambda i, n, value: heard.append((i, n)))
     assert heard == [(i, 8) for i in range(1, 9)]
+
+
+class TestStart:
+    def test_without_one_implicit_draws_its_own(self) -> None:
+        matrix = confidences(5, (40, 30))
+        with threadpool_limits(limits=1, user_api="blas"):
+            model = AlternatingLeastSquares(
+                factors=3, regularization=0.5, alpha=1.0, iterations=8, random_state=0, use_cg=False
+            )
+            model.fit(matrix, show_progress=False)
+        cold = factorize(matrix, SMALL)
+        drawn = factorize(matrix, SMALL, start=initial_factors((40, 30), SMALL))
+        for factors in (cold, drawn):
+            assert np.array_equal(factors.user_factors, model.user_factors)
+            assert np.array_equal(factors.item_factors, model.item_factors)
+
+    def test_the_solution_is_where_it_stays(self) -> None:
+        matrix = confidences(6, (60, 40))
+        solved = factorize(matrix, SMALL.model_copy(update={"n_iterations": 300}))
+        before = solved.user_factors.copy(), solved.item_factors.copy()
+        once = SMALL.model_copy(update={"n_iterations": 1, "seed": 9})
+        warm = factorize(matrix, once, start=(solved.user_factors, solved.item_factors))
+        assert warm.objective[0] == pytest.approx(solved.objective[-1], rel=1e-4)
+        assert factorize(matrix, once).objective[0] > 1.02 * solved.objective[-1]
+        np.testing.assert_allclose(warm.item_factors, solved.item_factors, atol=1e-2)
+        # The factors handed in are nobody's to change.
+        assert np.array_equal(solved.user_factors, before[0])
+        assert np.array_equal(solved.item_factors, before[1])
+
+    def test_other_shapes_are_refused(self) -> None:
+        users, items = initial_factors((12, 9), SMALL)
+        with pytest.raises(
+            DataError, match=r"shapes \[\(12, 3\), \(9, 3\)\].*got \[\(9, 3\), \(12"
+        ):
+            factorize(confidences(), SMALL, start=(items, users))

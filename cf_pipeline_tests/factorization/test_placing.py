@@ -120,6 +120,7 @@ class TestUnplaced:
             "projects": 19,
             "projects_folded_in": 5,
             "held_out_without_known_users": 1,
+            "started_from_earlier_factors": 0,
             "final_objective": result.objective[-1],
         }
 
@@ -147,3 +148,69 @@ class TestUnplaced:
         )
         assert [(done, total) for done, total, _ in heard] == [(i, 5) for i in range(1, 6)]
         assert tuple(value for _, _, value in heard) == result.objective
+
+
+class TestWarm:
+    LONG = CONFIG.model_copy(update={"n_iterations": 300})
+    ONCE = CONFIG.model_copy(update={"n_iterations": 1, "seed": 5})
+
+    def test_more_events_leave_the_axes_where_they_were(self) -> None:
+        pairs = events()
+        earlier = place_all(pairs, SPLIT, self.LONG, threads=1)
+        raised = pl.when(project_id="p03").then(pl.col("confidence") + 0.5).otherwise("confidence")
+        more = pl.concat([
+            pairs.with_columns(confidence=raised),
+            pl.DataFrame({"user_id": ["new"], "project_id": ["p04"], "confidence": [2.0]}),
+        ])
+        warm = place_all(more, SPLIT, self.ONCE, threads=1, start=earlier.table)
+        both = warm.table.join(earlier.table, on=["side", "id"], suffix="_before")
+        assert both.height == earlier.table.height
+        now, before = both["factors"].to_numpy(), both["factors_before"].to_numpy()
+        norms = np.linalg.norm(now, axis=1) * np.linalg.norm(before, axis=1)
+        cosines = (now * before).sum(axis=1) / norms
+        assert np.median(cosines) > 0.999
+        assert cosines.min() > 0.99
+        cold = place_all(more, SPLIT, self.ONCE, threads=1)
+        assert warm.objective[0] < cold.objective[0]
+        # 30 users and 14 train projects are known; the new user and held-out projects are not.
+        assert (warm.n_started, cold.n_started) == (44, 0)
+        assert summarize(warm)["started_from_earlier_factors"] == 44
+
+    def test_the_solution_converges_at_once(self) -> None:
+        earlier = place_all(events(), SPLIT, self.LONG, threads=1)
+        warm = place_all(events(), SPLIT, self.ONCE, threads=1, start=earlier.table)
+        assert warm.objective[0] == pytest.approx(earlier.objective[-1], rel=1e-4)
+
+    def test_a_folded_in_project_that_trains_now_begins_where_it_was_placed(self) -> None:
+        earlier = placed(events())
+        trains = SPLIT.with_columns(
+            split=pl.when(project_id="p14").then(pl.lit("train")).otherwise("split")
+        )
+        assert earlier.filter("folded_in", id="p14").height == 1
+        result = place_all(events(), trains, CONFIG, threads=1, start=earlier)
+        assert result.n_started == 30 + 15
+
+    def test_a_table_that_knows_nobody_is_a_cold_start(self) -> None:
+        strangers = placed(events()).with_columns(id=pl.lit("x") + pl.col("id"))
+        for start in (strangers, strangers.clear()):
+            result = place_all(events(), SPLIT, CONFIG, threads=1, start=start)
+            assert result.n_started == 0
+            assert result.table.equals(placed(events()))
+
+    def test_lists_are_read_as_arrays_are(self) -> None:
+        earlier = placed(events(3))
+        lists = earlier.with_columns(pl.col("factors").arr.to_list())
+        first, second = (
+            place_all(events(), SPLIT, CONFIG, threads=1, start=start) for start in (earlier, lists)
+        )
+        assert first.table.equals(second.table)
+
+    def test_another_number_of_factors_is_announced_and_cold(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fewer = CONFIG.model_copy(update={"n_factors": 3})
+        earlier = place_all(events(), SPLIT, fewer, threads=1).table
+        result = place_all(events(), SPLIT, CONFIG, threads=1, start=earlier)
+        assert result.n_started == 0
+        assert result.table.equals(placed(events()))
+        assert "earlier factors have length 3, factorization.n_factors is 4" in caplog.text

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.backbones import ARCHITECTURES, CoverRegressor
-from cf_pipeline.vision.embedding import CoverInput, embed_changed, embed_covers
+from cf_pipeline.vision.backbones import ARCHITECTURES, CoverInput, CoverRegressor
+from cf_pipeline.vision.embedding import embed_changed, embed_covers
 from cf_pipeline_tests.vision.small_world import examples, on_cpu
 
 

@@ -1,0 +1,102 @@
+"""Continuing from an earlier checkpoint, and beginning anew where it does not fit."""
+
+import json
+
+import pytest
+import torch
+
+from cf_pipeline.vision.batches import Examples
+from cf_pipeline.vision.checkpoint import MANIFEST, load_checkpoint, save_checkpoint
+from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.training import Start, Trained, train
+from cf_pipeline_tests.vision.small_world import SCRATCH, examples, on_cpu
+
+
+def changed(**values):
+    return VisionConfig(**{**SCRATCH.model_dump(), **values})
+
+
+ONCE = changed(epochs=1)
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("covers")
+    return examples(folder / "train", 96, seed=0), examples(folder / "validation", 32, seed=1)
+
+
+@pytest.fixture(scope="module")
+def start(halves, tmp_path_factory):
+    """A checkpoint as it was published."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    result = train(*halves, SCRATCH, execution=on_cpu(tmp_path_factory.mktemp("scratch")))
+    save_checkpoint(folder, result.network, result.manifest)
+    return Start(*load_checkpoint(folder), "abc123")
+
+
+def same_weights(a: Trained, b: Trained) -> bool:
+    ours, theirs = a.network.state_dict(), b.network.state_dict()
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class TestWarm:
+    def test_an_epoch_from_there_is_worth_more_than_one_from_nothing(self, halves, start, tmp_path):
+        before = {name: value.clone() for name, value in start.network.state_dict().items()}
+        warm = train(*halves, ONCE, execution=on_cpu(tmp_path), start=start)
+        cold = train(*halves, ONCE, execution=on_cpu(tmp_path))
+        assert warm.history[0]["train_loss"] < cold.history[0]["train_loss"] / 2
+        assert warm.history[0]["validation_loss"] < cold.history[0]["validation_loss"]
+        assert warm.manifest.validation_cosine > cold.manifest.validation_cosine + 0.1
+        assert (warm.manifest.started_from, cold.manifest.started_from) == ("abc123", None)
+        assert warm.manifest.initial_weights == "random"
+        # It did learn, and not into the network that it was handed.
+        after = start.network.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert not same_weights(warm, Trained(start.network, start.manifest, ()))
+
+    def test_targets_are_of_the_current_train_factors(self, halves, start, tmp_path):
+        moved = [Examples(half.paths, half.factors + 2) for half in halves]
+        warm = train(*moved, ONCE, execution=on_cpu(tmp_path), start=start)
+        expected = moved[0].factors.mean(axis=0).tolist()
+        assert warm.manifest.target_mean == pytest.approx(expected)
+
+    def test_size_and_fit_of_covers_may_differ(self, halves, start, tmp_path):
+        config = changed(epochs=1, image_size=24, fit="pad")
+        warm = train(*halves, config, execution=on_cpu(tmp_path), start=start)
+        assert warm.manifest.started_from == "abc123"
+        assert (warm.manifest.image_size, warm.manifest.fit) == (24, "pad")
+
+    def test_the_same_start_gives_the_same_weights(self, halves, start, tmp_path):
+        first, second = (
+            train(*halves, ONCE, execution=on_cpu(tmp_path), start=start) for _ in range(2)
+        )
+        assert same_weights(first, second)
+
+
+class TestMismatch:
+    def few(self, halves, n_factors=4):
+        return tuple(Examples(half.paths[:8], half.factors[:8, :n_factors]) for half in halves)
+
+    def test_another_number_of_factors_is_announced_and_cold(self, halves, start, tmp_path, caplog):
+        given = self.few(halves, 3)
+        result = train(*given, ONCE, execution=on_cpu(tmp_path), start=start)
+        assert result.manifest.started_from is None
+        assert "checkpoint abc123 has n_factors 4 instead of 3: training starts" in caplog.text
+        assert same_weights(result, train(*given, ONCE, execution=on_cpu(tmp_path)))
+
+    def test_another_architecture_is_announced_and_cold(self, halves, start, tmp_path, caplog):
+        config = changed(epochs=1, init="pretrained")
+        result = train(*self.few(halves), config, execution=on_cpu(tmp_path), start=start)
+        assert result.manifest.started_from is None
+        assert result.manifest.architecture == "efficientnet_lite0"
+        assert "architecture resnet_small instead of efficientnet_lite0" in caplog.text
+        assert "vision.init = pretrained" in caplog.text
+
+
+def test_a_manifest_from_before_warm_starts_is_read(start, tmp_path):
+    save_checkpoint(tmp_path, start.network, start.manifest)
+    manifest = json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    assert manifest.pop("started_from") is None
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    assert load_checkpoint(tmp_path)[1] == start.manifest
