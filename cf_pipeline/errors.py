@@ -3,7 +3,8 @@
     CfPipelineError
     ├── ConfigError       what the user wrote cannot be used: a key, a path, a value
     ├── DataError         what the data holds cannot be used: a column, a row, a file
-    └── HomeBusyError     another run holds the home folder
+    ├── HomeBusyError     another run holds the home folder
+    └── TrainingDiedError the process that trained ended without an answer
 
 Every message says what was expected, what came, and what to do about it.
 """
@@ -23,3 +24,7 @@ class DataError(CfPipelineError):
 
 class HomeBusyError(CfPipelineError):
     """Another process holds the home folder's lock."""
+
+
+class TrainingDiedError(CfPipelineError):
+    """The process that trained was killed, crashed, or failed in a way nobody foresaw."""

@@ -1,5 +1,7 @@
 """wandb without an account or a network: what was written is read back from its file."""
 
+import io
+import json
 import os
 import socket
 import subprocess
@@ -9,8 +11,12 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import wandb
+from matplotlib.figure import Figure
+from PIL import Image
 
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.tracking import Tracker
@@ -63,6 +69,64 @@ def test_an_offline_run_is_read_back(tmp_path):
     assert found["exit_code"] == 0
 
 
+SCORES = pl.DataFrame({
+    "feature_set": ["collaborative", "imagenet", None],
+    "value": [0.75, None, 0.5],
+    "n_queries": [40, 40, 0],
+    "chosen": [True, False, None],
+})
+
+
+def png(color):
+    written = io.BytesIO()
+    Image.new("RGB", (40, 30), color).save(written, format="PNG")
+    return written.getvalue()
+
+
+def test_an_evaluation_has_tables_pictures_and_versions(tmp_path):
+    versions = {
+        "model_version": "0a1b",
+        "data_versions": {"similarity_scores": "ff", "covers": "e"},
+    }
+    figure = Figure(figsize=(1, 1), dpi=50)
+    figure.add_subplot().plot([1, 2])
+    tracker = Tracker(tmp_path, "portfolio", "offline")
+    with tracker.run(
+        "similarity_scores", group="run-7", configuration=versions, kind="evaluation"
+    ) as run:
+        run.summarize({"triplet_accuracy": 0.75})
+        run.table("scores", SCORES)
+        run.image("neighbors", png("red"), "six queries")
+        run.image("curves", figure, "loss by epoch")
+    (log,) = logs(tmp_path)
+    found = read_run(log)
+    assert (found["run"].job_type, found["run"].run_group) == ("evaluation", "run-7")
+    assert {name: found["config"][name] for name in versions} == versions
+    (row,) = found["history"]
+    table = json.loads((log.parent / "files" / row["scores.path"]).read_text())
+    assert table == {"columns": SCORES.columns, "data": [list(row) for row in SCORES.rows()]}
+    assert row["neighbors.caption"] == "six queries"
+    with Image.open(log.parent / "files" / row["neighbors.path"]) as image:
+        assert np.array_equal(np.asarray(image), np.full((30, 40, 3), (255, 0, 0)))
+    with Image.open(log.parent / "files" / row["curves.path"]) as image:
+        assert image.size == (50, 50)
+    assert found["summary"]["scores.path"] == row["scores.path"]
+    assert found["summary"]["triplet_accuracy"] == 0.75
+
+
+def test_tables_and_pictures_do_not_move_the_steps(tmp_path):
+    with Tracker(tmp_path, "portfolio", "offline").run("a", group="g", configuration={}) as run:
+        for epoch, figures in enumerate(EPOCHS, start=1):
+            run.log(figures, step=epoch)
+            run.image("neighbors", png("blue"), "c")
+            run.table("scores", SCORES)
+    (log,) = logs(tmp_path)
+    found = read_run(log)["history"]
+    assert [row["_step"] for row in found] == [1, 2, 3]
+    assert [{name: row[name] for name in EPOCHS[0]} for row in found] == EPOCHS
+    assert all({"scores.path", "neighbors.path"} <= row.keys() for row in found)
+
+
 def test_runs_of_one_process_are_apart_and_long_ones_are_whole(tmp_path):
     tracker = Tracker(tmp_path, "portfolio", "offline")
     counts = {"short": 2, "long": 400}
@@ -104,6 +168,8 @@ def test_disabled_listens_to_nothing(tmp_path):
     with tracker.run("trained_cnn", group="g", configuration=CONFIGURATION) as run:
         run.log(EPOCHS[0], step=1)
         run.summarize({"best_epoch": 1})
+        run.table("scores", SCORES)
+        run.image("neighbors", b"not looked at", "c")
         assert run.location is None
     assert list(tmp_path.iterdir()) == []
 
@@ -175,11 +241,14 @@ def test_no_process_no_call_and_no_file_outside_the_folder_remain(tmp_path, endi
     script = f"""
         import os, sys
         from pathlib import Path
+        import polars as pl
         from cf_pipeline.tracking import Tracker
         print(os.getpid(), flush=True)
         tracker = Tracker(Path({str(tmp_path / "wandb")!r}), "portfolio", "offline")
         with tracker.run("trained_cnn", group="g", configuration={{"a": 1}}) as run:
             run.log({{"loss": 1.0}}, step=1)
+            run.table("scores", pl.DataFrame({{"a": [1, 2]}}))
+            run.image("neighbors", {png("red")!r}, "one")
             assert Path(run.location).is_dir()
             {ending}
     """

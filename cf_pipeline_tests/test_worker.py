@@ -1,62 +1,102 @@
-"""The seam of training: the same spec gives the same checkpoint in this process and in a child."""
+"""The seam of training: this process and a child give the same; a child never outlives its run."""
 
-import json
+import contextlib
+import logging
 import os
+import signal
 import subprocess
 import sys
+import textwrap
+import time
+from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
 from pydantic import ValidationError
 
-from cf_pipeline.errors import DataError
+from cf_pipeline.errors import DataError, TrainingDiedError
 from cf_pipeline.vision.checkpoint import MANIFEST, WEIGHTS, load_checkpoint
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.training import Listeners
-from cf_pipeline.worker import TrainingSpec, main, run_training
+from cf_pipeline.worker import TrainingSpec, _died, run_training, train_in_child
 from cf_pipeline_tests.vision.small_world import N_FACTORS, examples
 
 VISION = VisionConfig(
     init="scratch", image_size=32, epochs=2, batch_size=16, learning_rate=3e-3, seed=4
 )
+LONG = VISION.model_copy(update={"epochs": 100_000, "patience": 100_000})
+"""A training that is still going on whenever something is done to it."""
+
+NOISE = """
+    import logging, os, sys, threading, time, warnings
+    os.write(1, b"a library greets\\n")
+    os.write(2, b"x" * 200_000 + b"\\na library complains\\n")
+    def talk():
+        while sys.stdout is not sys.stderr:
+            time.sleep(0.01)
+        while True:
+            os.write(1, b'{"event": "done", "folder": "", "history": []}\\n')
+            print('{"event": "error"}')
+            time.sleep(0.05)
+    threading.Thread(target=talk, daemon=True).start()
+    def tell():
+        while not logging.getLogger().handlers:
+            time.sleep(0.01)
+        logging.getLogger("some.library").info("not for the parent")
+        logging.getLogger("some.library").warning("ran low")
+        warnings.warn("old ways")
+    threading.Thread(target=tell, daemon=True).start()
+"""
+"""Runs in the child as it starts: what libraries write, to both outputs and to the log."""
+
+
+@pytest.fixture(scope="module")
+def covers(tmp_path_factory):
+    """32 train and 8 validation covers, as rows of training_set in no order."""
+    folder = tmp_path_factory.mktemp("covers")
+    drawn = examples(folder, 40)
+    table = pl.DataFrame({
+        "project_id": [f"p{i:02}" for i in range(40)],
+        "path": [str(path) for path in drawn.paths],
+        "factors": pl.Series(drawn.factors, dtype=pl.Array(pl.Float32, N_FACTORS)),
+        "split": ["train"] * 32 + ["validation"] * 8,
+    })
+    return table.sample(fraction=1, shuffle=True, seed=1)
 
 
 @pytest.fixture
-def spec(tmp_path):
-    """32 train and 8 validation covers, as rows of training_set in no order."""
-    covers = examples(tmp_path / "covers", 40)
-    table = pl.DataFrame({
-        "project_id": [f"p{i:02}" for i in range(40)],
-        "path": [str(path) for path in covers.paths],
-        "factors": pl.Series(covers.factors, dtype=pl.Array(pl.Float32, N_FACTORS)),
-        "split": ["train"] * 32 + ["validation"] * 8,
-    })
-    table.sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "set.parquet")
-    return TrainingSpec(
-        training_set=tmp_path / "set.parquet", vision=VISION, device="cpu", threads=1
-    )
+def spec(covers, tmp_path):
+    return spec_below(tmp_path, covers)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return folder(tmp_path / "out")
+
+
+@pytest.fixture
+def noisy(tmp_path, monkeypatch):
+    """A library in every child that writes wherever it can."""
+    place = folder(tmp_path / "noise")
+    (place / "sitecustomize.py").write_text(textwrap.dedent(NOISE))
+    monkeypatch.setenv("PYTHONPATH", str(place))
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread(monkeypatch):
+    """Here and in children, for the same sums in the same order."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
 
-def in_a_child(spec, out):
-    path = out.parent / "spec.json"
-    path.write_text(spec.model_dump_json(), encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "-m", "cf_pipeline.worker", str(path), str(out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+def spec_below(place, table, vision=VISION):
+    path = folder(place / "scratch") / "training_set.parquet"
+    table.write_parquet(path)
+    return TrainingSpec(training_set=path, vision=vision, device="cpu", threads=1)
 
 
 def folder(path):
@@ -64,40 +104,95 @@ def folder(path):
     return path
 
 
-def test_a_child_says_json_lines_and_writes_what_this_process_writes(spec, tmp_path):
-    here, there = folder(tmp_path / "here" / "out"), folder(tmp_path / "there" / "out")
-    batches = []
-    history = run_training(spec, here, Listeners(on_batch=lambda *step: batches.append(step)))
-    child = in_a_child(spec, there)
-    assert child.returncode == 0, child.stderr
-    lines = [json.loads(line) for line in child.stdout.splitlines()]
-    assert [line["event"] for line in lines] == [
-        "batch", "batch", "epoch", "batch", "batch", "epoch", "done"
-    ]  # fmt: skip
-    assert lines[-1] == {"event": "done", "folder": str(there)}
-    heard = [line for line in lines if line["event"] == "batch"]
-    assert [(line["done"], line["total"]) for line in heard] == [step[:2] for step in batches]
-    for line, figures in zip([line for line in lines if line["event"] == "epoch"], history,
-                             strict=True):  # fmt: skip
-        assert {**figures, "covers_per_second": 0} == {
-            name: 0 if name == "covers_per_second" else line[name] for name in figures
-        }
-    assert {path.name for path in there.iterdir()} == {WEIGHTS, MANIFEST}
-    for name in (WEIGHTS, MANIFEST):
-        assert (there / name).read_bytes() == (here / name).read_bytes()
-    # Decoded covers lay beside the checkpoint and are gone.
-    assert {path.name for path in there.parent.iterdir()} == {"out", "spec.json"}
-    assert {path.name for path in here.parent.iterdir()} == {"out"}
+def listening():
+    """Listeners and the lists that they fill."""
+    batches, epochs = [], []
+    return Listeners(
+        on_batch=lambda *step: batches.append(step), on_epoch=lambda *step: epochs.append(step)
+    ), (batches, epochs)
 
 
-def test_the_checkpoint_is_of_this_training(spec, tmp_path):
-    out = folder(tmp_path / "run" / "out")
+def timeless(history):
+    return [{**figures, "covers_per_second": 0} for figures in history]
+
+
+def worker_of(out):
+    """Process id of the child that trains into a folder."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"cf_pipeline.worker" in words and str(out).encode() in words:
+                return int(entry.name)
+    return None
+
+
+def is_gone(pid):
+    """Not there, not even as a zombie."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.mark.usefixtures("noisy")
+def test_a_child_writes_and_tells_what_this_process_does(covers, tmp_path):
+    logs, told, outs, histories = [], {}, {}, {}
+    for name in ("here", "there"):
+        spec, outs[name] = spec_below(tmp_path / name, covers), folder(tmp_path / name / "out")
+        listeners, told[name] = listening()
+        if name == "here":
+            histories[name] = run_training(spec, outs[name], listeners)
+        else:
+            histories[name] = train_in_child(
+                spec, outs[name], listeners, lambda *record: logs.append(record)
+            )
+    assert timeless(histories["here"]) == timeless(histories["there"])
+    for (batches, epochs), history in zip(told.values(), histories.values(), strict=True):
+        assert [step[:2] for step in batches] == [(16, 64), (32, 64), (48, 64), (64, 64)]
+        assert epochs == list(enumerate(history, start=1))
+    assert told["here"][0] == told["there"][0]
+    for path in outs["there"].iterdir():
+        assert path.read_bytes() == (outs["here"] / path.name).read_bytes()
+    # Decoded covers, the spec and standard error lay in scratch and are gone.
+    for name, place in outs.items():
+        assert {path.name for path in place.iterdir()} == {WEIGHTS, MANIFEST}
+        assert {path.name for path in place.parent.iterdir()} == {"out", "scratch"}
+        scratch = tmp_path / name / "scratch"
+        assert [path.name for path in scratch.iterdir()] == ["training_set.parquet"]
+    assert logs[0] == ("INFO", "a library greets")
+    assert ("WARNING", "ran low") in logs
+    assert any(level == "WARNING" and "UserWarning: old ways" in text for level, text in logs)
+    assert not any("not for the parent" in text for _, text in logs)
+
+
+def test_the_checkpoint_is_of_this_training(spec, out):
     history = run_training(spec, out)
     network, manifest = load_checkpoint(out)
     assert manifest.configuration == VISION.model_dump(mode="json")
     assert (manifest.n_train, manifest.n_validation, manifest.n_factors) == (32, 8, N_FACTORS)
     assert manifest.validation_cosine == max(f["validation_cosine"] for f in history)
     assert network(torch.zeros(1, 3, 32, 32))[1].shape == (1, N_FACTORS)
+
+
+@pytest.mark.parametrize(("version", "expected"), [(None, "out"), ("0a1b", "0a1b")])
+def test_a_training_continues_from_a_checkpoint(spec, out, tmp_path, version, expected):
+    run_training(spec, out)
+    warm = spec.model_copy(update={"start": out, "start_version": version})
+    again = folder(tmp_path / "again")
+    history = run_training(TrainingSpec.model_validate_json(warm.model_dump_json()), again)
+    _, manifest = load_checkpoint(again)
+    assert manifest.started_from == expected
+    assert history[0]["train_loss"] < run_training(spec, folder(tmp_path / "x"))[0]["train_loss"]
+    (out / WEIGHTS).unlink()
+    with pytest.raises(DataError, match="is missing"):
+        run_training(warm, folder(tmp_path / "nothing"))
 
 
 def test_the_order_of_rows_does_not_matter(spec, tmp_path):
@@ -111,15 +206,149 @@ def test_the_order_of_rows_does_not_matter(spec, tmp_path):
     assert written[0] == written[1]
 
 
-def test_a_training_that_fails_leaves_nothing(spec, tmp_path, capsys):
-    table = pl.read_parquet(spec.training_set)
-    table.filter(split="train").write_parquet(spec.training_set)
-    out = folder(tmp_path / "run" / "out")
-    (tmp_path / "spec.json").write_text(spec.model_dump_json(), encoding="utf-8")
-    with pytest.raises(DataError, match="at least 2 train covers and 1 validation cover"):
-        main([str(tmp_path / "spec.json"), str(out)])
-    assert capsys.readouterr().out == ""
-    assert list(out.parent.rglob("*")) == [out]
+@pytest.mark.parametrize("way", [run_training, train_in_child])
+def test_a_training_that_fails_says_so_and_leaves_nothing(covers, tmp_path, out, way, caplog):
+    spec = spec_below(tmp_path, covers.filter(split="train")).model_copy(update={"device": "auto"})
+    with (
+        caplog.at_level(logging.INFO),
+        pytest.raises(DataError, match="at least 2 train covers and 1 validation cover") as caught,
+    ):
+        way(spec, out)
+    assert type(caught.value) is DataError
+    assert list(out.iterdir()) == []
+    assert list(spec.training_set.parent.iterdir()) == [spec.training_set]
+    # What the rooms have to say reaches the log of this process, from a child too.
+    assert "device: auto chose" in caplog.text
+
+
+@needs_proc
+@pytest.mark.usefixtures("noisy")
+def test_a_child_that_is_killed_is_an_error_that_names_the_signal(covers, tmp_path, out):
+    spec = spec_below(tmp_path, covers, LONG)
+    lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
+    os.set_inheritable(lock, True)
+    seen = []
+
+    def kill(*_):
+        pid = worker_of(out)
+        seen.extend(os.path.realpath(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
+        os.kill(pid, signal.SIGKILL)
+
+    message = r"was ended by SIGKILL.*memory runs out: lower vision.batch_size.*with:\n\{.event"
+    with pytest.raises(TrainingDiedError, match=message):
+        train_in_child(spec, out, Listeners(on_batch=kill))
+    os.close(lock)
+    assert seen
+    assert str(tmp_path / "lock") not in seen
+    assert list(out.iterdir()) == []
+    assert list(spec.training_set.parent.iterdir()) == [spec.training_set]
+
+
+@needs_proc
+def test_an_interrupt_leaves_no_child_and_no_zombie(covers, tmp_path, out):
+    spec, pids = spec_below(tmp_path, covers, LONG), []
+
+    def interrupt(*_):
+        pids.append(worker_of(out))
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_in_child(spec, out, Listeners(on_batch=interrupt))
+    assert is_gone(pids[0])
+    assert list(spec.training_set.parent.iterdir()) == [spec.training_set]
+
+
+PARENT = """
+    import os, sys, time
+    from pathlib import Path
+    from types import SimpleNamespace
+    from cf_pipeline.worker import TrainingSpec, train_in_child
+
+    def on_batch(*_):
+        global forked
+        if not forked:
+            forked = os.fork() or time.sleep(60) or os._exit(0)
+            print(forked, flush=True)
+
+    forked = None
+    spec = TrainingSpec.model_validate_json(sys.argv[1])
+    train_in_child(spec, Path(sys.argv[2]), SimpleNamespace(
+        on_batch=on_batch, on_epoch=lambda *_: None))
+"""
+"""A run that trains; a forked process of its own keeps the pipe to the child open."""
+
+
+@needs_proc
+def test_a_child_dies_with_a_parent_that_is_killed(covers, tmp_path, out):
+    spec = spec_below(tmp_path, covers, LONG)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PARENT), spec.model_dump_json(), str(out)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with parent:
+        forked = int(parent.stdout.readline())
+        pid = worker_of(out)
+        assert pid
+        parent.kill()
+        try:
+            # Whoever reaps orphans may take a while, so a zombie counts as dead here.
+            wait_for(lambda: is_gone(pid) or " Z " in Path(f"/proc/{pid}/stat").read_text())
+        finally:
+            os.kill(forked, signal.SIGKILL)
+
+
+def start_worker(spec, out, parent):
+    path = spec.training_set.with_name("spec.json")
+    path.write_text(spec.model_dump_json(), encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-m", "cf_pipeline.worker", str(path), str(out), str(parent)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_child_ends_with_its_standard_input_while_the_parent_lives(spec, out):
+    with start_worker(spec, out, os.getpid()) as child:
+        child.stdin.close()
+        assert child.wait(10) == 1
+        assert child.stderr.read() == b""
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks who the parent is")
+def test_a_child_whose_parent_is_gone_already_does_not_start(spec, out):
+    with start_worker(spec, out, parent=2**22 + 1) as child:
+        assert child.wait(10) == 1
+        assert child.stderr.read() == b""
+
+
+def test_without_a_parent_it_is_a_command(spec, out):
+    """By hand, with nothing on standard input; and what nobody foresaw is a traceback."""
+    broken = spec.training_set.with_name("spec.json")
+    broken.write_text("{}")
+    child = subprocess.run(
+        [sys.executable, "-m", "cf_pipeline.worker", str(broken), str(out)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (child.returncode, child.stdout) == (1, "")
+    assert "ValidationError" in child.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "message"),
+    [
+        (-signal.SIGSEGV, "Fatal Python error", r"SIGSEGV. A native library.*\nFatal Python error"),
+        (-signal.SIGBUS, "", "SIGBUS. A full disk.*free space"),
+        (-signal.SIGTERM, "", r"SIGTERM. Somebody stopped it"),
+        (-signal.SIGRTMIN - 3, "", r"signal \d+"),
+        (1, "a\nKeyError: 'x'", r"status 1 and no checkpoint. .*\na\nKeyError: 'x'$"),
+        (0, "", r"status 0 and no checkpoint"),
+    ],
+)
+def test_how_a_child_died_and_what_to_do(status, words, message):
+    with pytest.raises(TrainingDiedError, match=message):
+        raise _died(status, words)
 
 
 def test_a_spec_is_checked(spec):

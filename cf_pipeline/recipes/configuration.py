@@ -19,11 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from cf_pipeline.baselines.config import BaselinesConfig
-from cf_pipeline.benchmark.config import BenchmarkConfig
+from cf_pipeline.benchmark.config import BenchmarkConfig, PromotionConfig
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.factorization.config import FactorizationConfig
 from cf_pipeline.interactions.config import PruningConfig, SplitConfig
-from cf_pipeline.recipes.config import ResourcesConfig, TrackingConfig
+from cf_pipeline.recipes.config import AutomationConfig, ResourcesConfig, TrackingConfig
 from cf_pipeline.vision.config import CoversConfig, VisionConfig
 
 RECIPES = Path(__file__).parent
@@ -47,6 +47,8 @@ class Configuration(BaseModel):
     vision: VisionConfig = VisionConfig()
     baselines: BaselinesConfig = BaselinesConfig()
     benchmark: BenchmarkConfig = BenchmarkConfig()
+    promotion: PromotionConfig = PromotionConfig()
+    automation: AutomationConfig = AutomationConfig()
     tracking: TrackingConfig = TrackingConfig()
     resources: ResourcesConfig = ResourcesConfig()
 

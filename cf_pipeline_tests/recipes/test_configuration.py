@@ -303,6 +303,14 @@ def test_threads() -> None:
     assert resolve(Choices()).resources.n_threads == len(os.sched_getaffinity(0))
 
 
+def test_training_has_a_process_of_its_own_unless_told_otherwise() -> None:
+    assert resolve(Choices()).resources.training == "child"
+    same = Choices().with_assignments(["resources.training=same"])
+    assert resolve(same).resources.training == "same"
+    with pytest.raises(ConfigError, match=r"resources.training: .*'child' or 'same', got 'thread'"):
+        resolve(Choices(set={"resources.training": "thread"}))
+
+
 @pytest.mark.parametrize(
     "key", ["vision.weights", "baselines.imagenet_weights", "benchmark.tasks.noto_emoji"]
 )
