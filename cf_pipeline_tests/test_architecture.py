@@ -74,7 +74,7 @@ LIGHT = [
     for path in FILES
     if "defs" in path.parts
     or path.name in {"__init__.py", "config.py"}
-    or path in {PACKAGE / "definitions.py", PACKAGE / "cli.py", PACKAGE / "worker.py"}
+    or path in {PACKAGE / "definitions.py", PACKAGE / "cli" / "app.py", PACKAGE / "worker.py"}
 ]
 
 

@@ -3,7 +3,8 @@
 import polars as pl
 
 from cf_pipeline.defs import fingerprints
-from cf_pipeline.defs.stage import Output, Stage, stage_asset
+from cf_pipeline.defs.assets import stage_asset
+from cf_pipeline.defs.stage import Output, Stage
 
 
 @stage_asset(

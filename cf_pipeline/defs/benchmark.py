@@ -2,10 +2,11 @@
 
 import polars as pl
 
-from cf_pipeline.defs import fingerprints
+from cf_pipeline.defs import checks, fingerprints
+from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.fingerprints import task_folders
 from cf_pipeline.defs.pictures import picture
-from cf_pipeline.defs.stage import Output, Stage, stage_asset
+from cf_pipeline.defs.stage import Output, Stage
 
 
 @stage_asset(
@@ -28,6 +29,7 @@ from cf_pipeline.defs.stage import Output, Stage, stage_asset
         "benchmark.n_resamples",
         "benchmark.seed",
     ),
+    checks=checks.SIMILARITY_SCORES,
 )
 def similarity_scores(stage: Stage) -> Output:
     """Whether neighbours by features share an audience.
@@ -37,25 +39,57 @@ def similarity_scores(stage: Stage) -> Output:
     """
     from cf_pipeline.benchmark.report import summarize_similarity
     from cf_pipeline.benchmark.similarity import similarity_tables
-    from cf_pipeline.defs.similarity import similarity_inputs
-    from cf_pipeline.figures.scores import score_bars
+    from cf_pipeline.defs.similarity import pictures_of, similarity_inputs
+    from cf_pipeline.defs.tracked import track_evaluation
 
     model = stage.version("trained_cnn")
-    result = similarity_tables(
-        similarity_inputs(stage, model), stage.configuration.benchmark, stage.progress("queries")
-    )
-    bars = {
-        f"{measure}_bars": picture(score_bars(rows, measure, f"{measure}, test"), measure)
-        for measure, rows in result.rows_by_measure("test")
+    inputs = similarity_inputs(stage, model)
+    result = similarity_tables(inputs, stage.configuration.benchmark, stage.progress("queries"))
+    pictures = pictures_of(stage, inputs, result)
+    tables = {
+        "similarity_scores": result.scores.with_columns(model_version=pl.lit(model)),
+        "similarity_differences": result.differences.with_columns(model_version=pl.lit(model)),
     }
-    return Output(
-        {
-            "similarity_scores": result.scores.with_columns(model_version=pl.lit(model)),
-            "similarity_differences": result.differences.with_columns(model_version=pl.lit(model)),
-        },
-        {**summarize_similarity(result), **bars},
-        scope=model,
-    )
+    track_evaluation(stage, model, tables, pictures)
+    shown = {name: picture(png, name) for name, png in pictures.items()}
+    return Output(tables, {**summarize_similarity(result), **shown}, scope=model)
+
+
+@stage_asset(
+    group="benchmark",
+    parents=(
+        "raw_interactions",
+        "raw_projects",
+        "covers",
+        "project_split",
+        "latent_factors",
+        "trained_cnn",
+        "embeddings",
+        "similarity_scores",
+    ),
+    reads=(
+        "dataset.truth",
+        "promotion.tolerance",
+        "benchmark.n_triplets",
+        "benchmark.n_resamples",
+        "benchmark.seed",
+    ),
+    checks=checks.PROMOTED_MODEL,
+)
+def promoted_model(stage: Stage) -> Output:
+    """Which model serves.
+
+    The newest model takes the champion's place unless it loses, on current test projects that are
+    new to all of them, to the champion or to the best model so far.
+    """
+    from cf_pipeline.benchmark.deciding import decide
+    from cf_pipeline.defs.promotion import compare_roles, promoted_tables
+
+    comparison = compare_roles(stage, stage.version("trained_cnn"))
+    decision = decide(comparison, stage.configuration.promotion.tolerance)
+    tables, facts = promoted_tables(stage, comparison, decision)
+    stage.log.info(f"{'promoted' if decision.promoted else 'not promoted'}: {decision.reason}")
+    return Output(tables, facts)
 
 
 @stage_asset(
@@ -112,6 +146,7 @@ def task_embeddings(stage: Stage) -> Output:
 def benchmark_scores(stage: Stage) -> Output:
     """Mean per-class accuracy of a linear probe on frozen features, per task and feature set."""
     from cf_pipeline.benchmark.probing import probe_feature_sets, summarize
+    from cf_pipeline.defs.tracked import track_evaluation
     from cf_pipeline.figures.scores import confusion
 
     model = stage.version("trained_cnn")
@@ -122,12 +157,11 @@ def benchmark_scores(stage: Stage) -> Output:
         stage.progress("probes"),
     )
     pictures = {
-        f"confusion_{task}": picture(confusion(result.confusion, result.classes), task)
+        f"confusion_{task}": confusion(result.confusion, result.classes)
         for (task, feature_set), result in probes.results.items()
         if feature_set == "collaborative"
     }
-    return Output(
-        {"benchmark_scores": probes.table.with_columns(model_version=pl.lit(model))},
-        {**summarize(probes), **pictures},
-        scope=model,
-    )
+    scores = probes.table.with_columns(model_version=pl.lit(model))
+    track_evaluation(stage, model, {"benchmark_scores": scores}, pictures)
+    shown = {name: picture(png, name) for name, png in pictures.items()}
+    return Output({"benchmark_scores": scores}, {**summarize(probes), **shown}, scope=model)

@@ -38,12 +38,25 @@ def reference_extractor(stage: Stage, extractor: FeatureExtractor, what: str) ->
     return extract
 
 
-def model_extractor(stage: Stage, what: str) -> "Extract":
-    """Features and predicted factors by the current model."""
+def embedded(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
+    """Rows of `embeddings` by one model for every readable cover, and how many were computed."""
+    from cf_pipeline.vision.embedding import embed_changed
+
+    columns = ("features", "predicted_factors")
+    known = stage.previous_rows("sha256", *columns, where=f"model_version = '{model}'")
+    what = f"covers, model {model}"
+    table, n_computed = embed_changed(
+        readable_covers(stage), known, columns, model_extractor(stage, what, model)
+    )
+    return table.with_columns(model_version=pl.lit(model)), n_computed
+
+
+def model_extractor(stage: Stage, what: str, model: str) -> "Extract":
+    """Features and predicted factors by a model."""
     from cf_pipeline.vision.checkpoint import checkpoint_input, load_checkpoint
     from cf_pipeline.vision.embedding import embed_covers
 
-    folder = stage.artifacts.find("checkpoint", stage.version("trained_cnn"))
+    folder = stage.artifacts.find("checkpoint", model)
     network, manifest = load_checkpoint(folder)
 
     def extract(paths: Sequence[Path]) -> tuple[Matrix, ...]:

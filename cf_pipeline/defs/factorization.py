@@ -1,7 +1,9 @@
 """Group factorization: latent factors and how well they recommend."""
 
+from cf_pipeline.defs import checks
+from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import picture
-from cf_pipeline.defs.stage import Output, Stage, stage_asset
+from cf_pipeline.defs.stage import Output, Stage
 
 PAIRS = ("user_id", "project_id", "confidence")
 
@@ -11,9 +13,13 @@ PAIRS = ("user_id", "project_id", "confidence")
     parents=("pruned_matrix", "project_split"),
     reads=("factorization",),
     kinds=("implicit",),
+    checks=checks.LATENT_FACTORS,
 )
 def latent_factors(stage: Stage) -> Output:
-    """Users and projects in latent space: implicit ALS on train projects, the others folded in."""
+    """Users and projects in latent space: implicit ALS on train projects, the others folded in.
+
+    A warm run starts from the factors that are there.
+    """
     from cf_pipeline.factorization.placing import place_all, summarize
     from cf_pipeline.figures.curves import objective_curve
 
@@ -24,11 +30,14 @@ def latent_factors(stage: Stage) -> Output:
         stage.configuration.factorization,
         threads=stage.configuration.resources.n_threads,
         on_iteration=lambda done, total, value: progress(done, total, {"objective": value}),
+        start=stage.frame("latent_factors") if stage.warm and stage.previous else None,
     )
+    started_from = stage.previous.data_version if stage.previous and placed.n_started else None
     curve = objective_curve(placed.objective)
     return Output(
         {"latent_factors": placed.table},
         {**summarize(placed), "objective": picture(curve, "ALS objective per iteration")},
+        started_from=started_from,
     )
 
 

@@ -1,8 +1,9 @@
 """Group interactions: from the user's files to the pruned matrix and the split."""
 
-from cf_pipeline.defs import fingerprints
+from cf_pipeline.defs import checks, fingerprints
+from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import degree_picture, picture
-from cf_pipeline.defs.stage import Output, Stage, stage_asset
+from cf_pipeline.defs.stage import Output, Stage
 
 
 @stage_asset(
@@ -10,6 +11,7 @@ from cf_pipeline.defs.stage import Output, Stage, stage_asset
     reads=("dataset.interactions",),
     outside=fingerprints.of_interactions,
     kinds=("parquet",),
+    checks=checks.RAW_INTERACTIONS,
 )
 def raw_interactions(stage: Stage) -> Output:
     """Who did what with which project, read through dataset.toml and otherwise as it is.
@@ -27,6 +29,7 @@ def raw_interactions(stage: Stage) -> Output:
     reads=("dataset.projects",),
     outside=fingerprints.of_projects,
     kinds=("parquet",),
+    checks=checks.RAW_PROJECTS,
 )
 def raw_projects(stage: Stage) -> Output:
     """Every project with its cover, owners, groups and labels, as dataset.toml says."""
@@ -42,6 +45,7 @@ def raw_projects(stage: Stage) -> Output:
     reads=("covers", "dataset.covers"),
     outside=fingerprints.of_covers,
     kinds=("pillow",),
+    checks=checks.COVERS,
 )
 def covers(stage: Stage) -> Output:
     """Every cover opened and checked, and which of them look alike.
@@ -76,6 +80,7 @@ def covers(stage: Stage) -> Output:
     group="interactions",
     parents=("raw_interactions", "covers"),
     reads=("pruning", "dataset.matrix"),
+    checks=checks.PRUNED_MATRIX,
 )
 def pruned_matrix(stage: Stage) -> Output:
     """The user-project matrix without the most and the least popular users and projects.
@@ -104,6 +109,7 @@ def pruned_matrix(stage: Stage) -> Output:
     group="interactions",
     parents=("raw_projects", "covers"),
     reads=("split", "dataset.split"),
+    checks=checks.PROJECT_SPLIT,
 )
 def project_split(stage: Stage) -> Output:
     """Train, validation or test for every project.

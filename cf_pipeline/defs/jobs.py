@@ -1,4 +1,4 @@
-"""The one job: everything."""
+"""The one job: everything. Every run works in its own process, one asset after the other."""
 
 import dagster as dg
 
@@ -8,3 +8,5 @@ full_pipeline = dg.define_asset_job(
     description="Every asset, in order; what did not change is not computed again.",
     executor_def=dg.in_process_executor,
 )
+
+defs = dg.Definitions(jobs=[full_pipeline], executor=dg.in_process_executor)

@@ -1,17 +1,42 @@
 """What Dagster's UI shows of an asset: its columns, and what a materialization says of itself."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from cf_pipeline.defs.beta import beta_accepted
+from cf_pipeline.defs.column_lineage import column_lineage
+from cf_pipeline.defs.staleness import StageSpec
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
 from cf_pipeline.storage.warehouse import Warehouse
 
+OWNER = "team:cf_pipeline"
+FRESH_FOR = timedelta(days=8)
+"""The weekly refresh and a day of grace."""
 
-def definition_metadata(asset: str, reads: Sequence[str]) -> dict[str, Any]:
-    """Column schema with units, the table's name, and the configuration that the asset reads."""
+
+def described(spec: StageSpec, body: Callable[..., Any]) -> dict[str, Any]:
+    """What an asset says of itself before it was ever computed: arguments of `dg.asset`."""
+    return {
+        "owners": [OWNER],
+        "tags": {"cf_pipeline/stage": spec.group},
+        "metadata": {
+            **_table_metadata(spec.asset),
+            "reads_configuration": ", ".join(spec.reads) or "none",
+            "dagster/code_references": _source_of(body),
+        },
+        "freshness_policy": dg.FreshnessPolicy.time_window(
+            fail_window=2 * FRESH_FOR, warn_window=FRESH_FOR
+        ),
+    }
+
+
+def _table_metadata(asset: str) -> dict[str, Any]:
+    """Column schema with units, and the names of the tables."""
     table = TABLES[asset]
     columns = [
         dg.TableColumn(
@@ -27,16 +52,27 @@ def definition_metadata(asset: str, reads: Sequence[str]) -> dict[str, Any]:
     return {
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/relation_identifier": f"main.{asset}",
-        "reads_configuration": ", ".join(reads) or "none",
         "companion_tables": ", ".join(ASSET_TABLES[asset][1:]) or "none",
     }
 
 
+def _source_of(body: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+    """Where the body stands, for the UI's link to the code."""
+    with beta_accepted():
+        reference = dg.LocalFileCodeReference(
+            file_path=inspect.getsourcefile(body) or "",
+            line_number=inspect.getsourcelines(body)[1],
+            label=body.__name__,
+        )
+        return dg.CodeReferencesMetadataValue(code_references=[reference])
+
+
 def computed_metadata(
-    warehouse: Warehouse, record: AssetRecord, shown: Mapping[str, Any]
+    warehouse: Warehouse, spec: StageSpec, record: AssetRecord, shown: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a body that ran has to show, beside row count, timing and version."""
-    return {**_facts(warehouse, record), "unchanged": False, **shown}
+    """What a body that ran has to show, beside row count, timing, version and lineage."""
+    lineage = {"dagster/column_lineage": column_lineage(spec.asset, spec.parents)}
+    return {**_facts(warehouse, record), **lineage, "unchanged": False, **shown}
 
 
 def unchanged_metadata(

@@ -1,6 +1,7 @@
 """The home as a Dagster resource, and a console that a person can read."""
 
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -13,10 +14,11 @@ from typing import Any
 import dagster as dg
 from pydantic import PrivateAttr
 
+from cf_pipeline.defs.processes import clear_dead_runs, say_which_process
 from cf_pipeline.recipes.configuration import Choices, Configuration, resolve
 from cf_pipeline.storage.artifacts import Artifacts
 from cf_pipeline.storage.home import Home
-from cf_pipeline.storage.lock import Holder, HomeLock
+from cf_pipeline.storage.lock import Holder, HomeLock, holder_of
 from cf_pipeline.storage.warehouse import Warehouse
 
 _SCRATCH = "scratch-"
@@ -41,10 +43,15 @@ class HomeResource(dg.ConfigurableResource[Any]):
         """Hold the home's lock for as long as the run lasts."""
         self._home = Home.locate(Path(self.path) if self.path else None)
         self._home.create()
+        if context.instance is not None and context.run_id:
+            say_which_process(context.instance, context.run_id)
+        self._say_who_is_waited_for(context)
         holder = Holder.current(run_id=context.run_id)
         with HomeLock(self._home).acquire(holder, wait=True) as lease:
-            if lease.previous is not None and context.instance is not None:
-                fail_dead_run(context.instance, lease.previous)
+            if context.instance is not None:
+                clear_dead_runs(context.instance)
+                if lease.previous is not None:
+                    fail_dead_run(context.instance, lease.previous)
             if context.run_id:
                 lease.update(run_id=context.run_id)
             self._clear_leftovers()
@@ -74,6 +81,12 @@ class HomeResource(dg.ConfigurableResource[Any]):
     def scratch(self) -> tempfile.TemporaryDirectory[str]:
         """A folder in the home that is gone afterwards."""
         return tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._home.path)
+
+    def _say_who_is_waited_for(self, context: dg.InitResourceContext) -> None:
+        """In the run's own log, where its owner looks."""
+        holder = holder_of(self._home)
+        if holder is not None and holder.pid != os.getpid() and context.log is not None:
+            context.log.info(f"waiting: {self._home.path} is held by {holder}")
 
     def _clear_leftovers(self) -> None:
         """Remove what killed runs left: while the lock is held, nobody else writes here."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from cf_pipeline.defs.failures import failure_message
+from cf_pipeline.defs.processes import clear_dead_runs
 from cf_pipeline.defs.resources import fail_dead_run
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
@@ -89,6 +90,7 @@ def run_pipeline(
     force: bool = False,
     wait: bool = False,
     on_start: Callable[[], None] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> RunOutcome:
     """Materialize assets in this process.
 
@@ -99,32 +101,38 @@ def run_pipeline(
         force: compute what did not change, too.
         wait: queue behind a run that is going on.
         on_start: called once the home is held, before anything is read.
+        tags: of the run, beside the one that says who started it.
 
     Raises:
         HomeBusyError: another run holds the home and `wait` is false.
         ConfigError: a name that is no asset.
     """
     chosen = _chosen(asset_names(definitions), select)
-    with _held(home, wait) as instance:
+    with held(home, wait) as instance:
         if on_start is not None:
             on_start()
-        return _outcome(_execute(definitions, instance, chosen, force))
+        return _outcome(_execute(definitions, instance, chosen, force, tags or {}))
 
 
 @contextmanager
-def _held(home: Home, wait: bool) -> Iterator[dg.DagsterInstance]:
+def held(home: Home, wait: bool) -> Iterator[dg.DagsterInstance]:
     """The instance of a home that this process holds; a dead holder's run is marked as failed."""
     with (
         instance_of(home) as instance,
         HomeLock(home).acquire(Holder.current(), wait=wait) as lease,
     ):
+        clear_dead_runs(instance)
         if lease.previous is not None:
             fail_dead_run(instance, lease.previous)
         yield instance
 
 
 def _execute(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, chosen: Sequence[str], force: bool
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    chosen: Sequence[str],
+    force: bool,
+    tags: Mapping[str, str],
 ) -> dg.ExecuteInProcessResult:
     return definitions.resolve_job_def(JOB).execute_in_process(
         instance=instance,
@@ -133,7 +141,7 @@ def _execute(
             "ops": {name: {"config": {"force": force}} for name in chosen},
             "loggers": {"console": {"config": {}}},
         },
-        tags={"cf_pipeline/started_by": "cf-pipeline run"},
+        tags={"cf_pipeline/started_by": "cf-pipeline run", **tags},
         raise_on_error=False,
     )
 

@@ -1,43 +1,21 @@
-"""Gathering what `similarity_scores` reads from the warehouse into the values its room takes."""
+"""Gathering what `similarity_scores` reads into the values its room takes, and its pictures."""
 
 from typing import TYPE_CHECKING
 
+from cf_pipeline.defs.judged import pool_inputs
 from cf_pipeline.defs.stage import Stage
 
 if TYPE_CHECKING:
-    from cf_pipeline.benchmark.similarity import SimilarityInputs
+    from cf_pipeline.benchmark.similarity import SimilarityInputs, SimilarityTables
     from cf_pipeline.vectors import IndexedVectors
 
 
 def similarity_inputs(stage: Stage, model: str) -> "SimilarityInputs":
     """Everything that the similarity protocol reads, for the current model."""
     from cf_pipeline.benchmark.similarity import SimilarityInputs
-    from cf_pipeline.benchmark.truth import truth_events
-    from cf_pipeline.interactions.pruning import representatives
-    from cf_pipeline.sources.purposes import owner_users, truth_kinds
-    from cf_pipeline.vectors import indexed
 
-    projects = stage.frame("raw_projects")
-    covers = stage.frame("covers")
-    stands_for = representatives(covers)
-    events = truth_events(
-        stage.frame("raw_interactions", "user_id", "project_id", "kind"),
-        truth_kinds=truth_kinds(stage.dataset),
-        excluded_users=stage.dataset.users.exclude_users,
-        representatives=stands_for,
-        owner_users=owner_users(stage.dataset, projects),
-    )
-    factors = stage.frame("latent_factors", "id", "factors", where="side = 'project'")
-    return SimilarityInputs(
-        events=events,
-        projects=projects,
-        covers=covers,
-        splits=stage.frame("project_split"),
-        representatives=stands_for,
-        factors=indexed(factors, "id", "factors"),
-        features=_feature_sets(stage, model),
-        min_degree=stage.dataset.truth.min_degree,
-    )
+    shared = pool_inputs(stage)
+    return SimilarityInputs(**vars(shared), features=_feature_sets(stage, model))
 
 
 def _feature_sets(stage: Stage, model: str) -> "dict[str, IndexedVectors]":
@@ -55,3 +33,35 @@ def _feature_sets(stage: Stage, model: str) -> "dict[str, IndexedVectors]":
             for name in ("random", "color")
         },
     }
+
+
+def pictures_of(
+    stage: Stage, inputs: "SimilarityInputs", result: "SimilarityTables"
+) -> dict[str, bytes]:
+    """PNG by name: a panel of neighbours by the chosen layer, and bars of every measure."""
+    from cf_pipeline.figures.scores import score_bars
+
+    bars = {
+        f"{measure}_bars": score_bars(rows, measure, f"{measure}, test")
+        for measure, rows in result.rows_by_measure("test")
+    }
+    return {"neighbours": retrieval_picture(stage, inputs, result.chosen), **bars}
+
+
+def retrieval_picture(stage: Stage, inputs: "SimilarityInputs", layer: str) -> bytes:
+    """Queries of the test pool with their nearest comparable covers by a layer."""
+    from cf_pipeline.benchmark.features import centred_on
+    from cf_pipeline.benchmark.inputs import train_ids
+    from cf_pipeline.benchmark.neighbours import panel_rows, retrieval_rows
+    from cf_pipeline.benchmark.pool import build_pool
+    from cf_pipeline.benchmark.truth import build_truth
+    from cf_pipeline.figures.panels import retrieval_panel
+
+    catalog = inputs.catalog()
+    pool = build_pool(build_truth(inputs.events), catalog, "test", inputs.min_degree)
+    vectors = inputs.features[layer]
+    if layer == "collaborative":
+        vectors = centred_on(train_ids(catalog), vectors)
+    rows = retrieval_rows(pool, vectors, seed=stage.configuration.benchmark.seed)
+    covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
+    return retrieval_panel(*panel_rows(rows, dict(covers.iter_rows())))

@@ -6,10 +6,10 @@ from typing import Literal
 
 import dagster as dg
 
+from cf_pipeline.defs.assets import STAGES
 from cf_pipeline.defs.failures import latest_failures
 from cf_pipeline.defs.resources import open_warehouse
 from cf_pipeline.defs.running import asset_names, instance_of
-from cf_pipeline.defs.stage import STAGES
 from cf_pipeline.defs.staleness import StageSpec, read_inputs
 from cf_pipeline.errors import CfPipelineError
 from cf_pipeline.recipes.configuration import Choices, Configuration, resolve

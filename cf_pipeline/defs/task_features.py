@@ -16,7 +16,7 @@ def task_features(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
 
     images = stage.frame("benchmark_tasks", "task", "image_id", "sha256", "path")
     parts, n_computed = [], 0
-    for names, extract in _extractors(stage).items():
+    for names, extract in _extractors(stage, model).items():
         table, n = embed_changed(images, _known(stage, names, model), names, extract)
         n_computed += n
         parts += [
@@ -33,7 +33,7 @@ def task_features(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
     return pl.concat(parts), n_computed
 
 
-def _extractors(stage: Stage) -> "dict[tuple[str, ...], Extract]":
+def _extractors(stage: Stage, model: str) -> "dict[tuple[str, ...], Extract]":
     """Feature sets that are computed together to what computes them."""
     from cf_pipeline.baselines.imagenet import imagenet_features
     from cf_pipeline.baselines.untrained import simple_features
@@ -49,7 +49,7 @@ def _extractors(stage: Stage) -> "dict[tuple[str, ...], Extract]":
         (reference.name,): reference_extractor(stage, reference, "images")
         for reference in references
     }
-    extractors["collaborative", "predicted_factors"] = model_extractor(stage, "images, ours")
+    extractors["collaborative", "predicted_factors"] = model_extractor(stage, "images, ours", model)
     return extractors
 
 

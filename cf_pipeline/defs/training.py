@@ -1,15 +1,19 @@
 """Running the worker for `trained_cnn`: its spec, its listeners, its artifact and its tables."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cf_pipeline.defs.stage import Stage
+from cf_pipeline.defs.tracked import tracker_of, versions_read
+from cf_pipeline.defs.warm import Start, trained_on, warm_checkpoint
 from cf_pipeline.storage.artifacts import Artifact
-from cf_pipeline.tracking import TrackedRun, Tracker
-from cf_pipeline.worker import TrainingSpec, run_training
+from cf_pipeline.tracking import TrackedRun
+from cf_pipeline.worker import TrainingSpec, run_training, train_in_child
 
 if TYPE_CHECKING:
     from cf_pipeline.vision.training import Listeners
@@ -26,21 +30,17 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History]:
     """Train as configured, tell the log and wandb, and publish the checkpoint."""
     from cf_pipeline.vision.checkpoint import read_manifest
 
-    configuration = stage.configuration
-    tracker = Tracker(
-        stage.wandb_folder, configuration.tracking.project, configuration.tracking.mode
-    )
+    start = warm_checkpoint(stage)
     facts = {
-        "vision": configuration.value("vision"),
-        "training_set": stage.version("training_set"),
-        "recipe": configuration.recipe,
-        "budget": configuration.budget,
+        "vision": stage.configuration.value("vision"),
+        "started_from": start.version if start else None,
+        **versions_read(stage),
     }
     with (
         stage.artifacts.stage() as folder,
-        tracker.run("trained_cnn", group=stage.run_id, configuration=facts) as tracked,
+        tracker_of(stage).run("trained_cnn", group=stage.run_id, configuration=facts) as tracked,
     ):
-        history = run_training(_spec(stage), folder, _listeners(stage, tracked))
+        history = _train(stage, _spec(stage, start), folder, tracked)
         artifact = stage.artifacts.publish(folder, "checkpoint")
         manifest = read_manifest(artifact.path)
         tracked.summarize({
@@ -53,7 +53,20 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History]:
     return artifact, history
 
 
-def _spec(stage: Stage) -> TrainingSpec:
+def _train(stage: Stage, spec: TrainingSpec, folder: Path, tracked: TrackedRun) -> History:
+    """In a child that dies with this run, or in this process; the checkpoint is the same."""
+    listeners = _listeners(stage, tracked)
+    if stage.configuration.resources.training == "same":
+        return run_training(spec, folder, listeners)
+    return train_in_child(spec, folder, listeners, on_log=_told(stage))
+
+
+def _told(stage: Stage) -> Callable[[str, str], None]:
+    """What the child says in its log, said in Dagster's."""
+    return lambda level, message: stage.log.log(level, message)
+
+
+def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
     """What the worker is told; the training set goes as a file in scratch."""
     resources = stage.configuration.resources
     spec = TrainingSpec(
@@ -61,40 +74,49 @@ def _spec(stage: Stage) -> TrainingSpec:
         vision=stage.configuration.vision,
         device=resources.device,
         threads=resources.n_threads,
+        start=start.folder if start else None,
+        start_version=start.version if start else None,
     )
     stage.frame("training_set").write_parquet(spec.training_set)
     return spec
 
 
-def trained_tables(
-    artifact: Artifact, history: History
-) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
-    """Rows of trained_cnn and training_history, and what the UI shows."""
+def trained_tables(stage: Stage, artifact: Artifact, history: History) -> dict[str, pl.DataFrame]:
+    """Rows of trained_cnn and its companions."""
     from cf_pipeline.vision.checkpoint import read_manifest
 
-    manifest = read_manifest(artifact.path)
+    manifest, version = read_manifest(artifact.path), model_version(artifact)
     model = pl.DataFrame({
-        "model_version": model_version(artifact),
+        "model_version": version,
         "artifact": artifact.version,
         "manifest": json.dumps(manifest.model_dump(mode="json"), sort_keys=True),
         "trained_at": datetime.now(UTC).replace(tzinfo=None),
     })
     curves = pl.DataFrame([
-        {"model_version": model_version(artifact), "epoch": epoch, "name": name, "value": value}
+        {"model_version": version, "epoch": epoch, "name": name, "value": value}
         for epoch, figures in enumerate(history, start=1)
         for name, value in figures.items()
     ])
-    facts = {
+    seen = trained_on(stage, manifest.started_from).with_columns(model_version=pl.lit(version))
+    return {"trained_cnn": model, "training_history": curves, "trained_on": seen}
+
+
+def training_facts(artifact: Artifact) -> dict[str, Any]:
+    """What the UI shows of a training beside its curves."""
+    from cf_pipeline.vision.checkpoint import read_manifest
+
+    manifest = read_manifest(artifact.path)
+    return {
         "model_version": model_version(artifact),
         "architecture": manifest.architecture,
         "initial_weights": manifest.initial_weights,
+        "started_from": manifest.started_from or "no model of this home",
         "best_epoch": manifest.best_epoch,
         "validation_cosine": manifest.validation_cosine,
         "train_projects": manifest.n_train,
         "validation_projects": manifest.n_validation,
         "checkpoint_bytes": artifact.n_bytes,
     }
-    return {"trained_cnn": model, "training_history": curves}, facts
 
 
 def _listeners(stage: Stage, tracked: TrackedRun) -> "Listeners":

@@ -17,6 +17,11 @@ from typing import Any
 
 CANNOT_CHANGE_A_VALUE = (
     "benchmark.report",
+    "defs.asset_checks",
+    "defs.assets",
+    "defs.attempts",
+    "defs.checks",
+    "defs.column_lineage",
     "defs.metadata",
     "defs.pictures",
     "defs.progress",
@@ -29,6 +34,7 @@ CANNOT_CHANGE_A_VALUE = (
     "recipes",
     "storage",
     "tracking",
+    "verdict",
 )
 
 

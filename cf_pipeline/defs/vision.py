@@ -1,10 +1,9 @@
 """Group vision: what the network may see, the network, and embeddings of every cover."""
 
-import polars as pl
-
-from cf_pipeline.defs import fingerprints
+from cf_pipeline.defs import checks, fingerprints
+from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import picture
-from cf_pipeline.defs.stage import Output, Stage, stage_asset
+from cf_pipeline.defs.stage import Output, Stage
 
 
 @stage_asset(
@@ -33,20 +32,29 @@ def training_set(stage: Stage) -> Output:
     reads=("vision",),
     outside=fingerprints.of_vision_weights,
     kinds=("torch", "wandb"),
+    checks=checks.TRAINED_CNN,
 )
 def trained_cnn(stage: Stage) -> Output:
     """The network from a cover to its project's place in latent space, at its best epoch."""
-    from cf_pipeline.defs.training import model_version, train_and_track, trained_tables
+    from cf_pipeline.defs.training import (
+        model_version,
+        train_and_track,
+        trained_tables,
+        training_facts,
+    )
     from cf_pipeline.figures.curves import loss_curves
+    from cf_pipeline.vision.checkpoint import read_manifest
 
     artifact, history = train_and_track(stage)
-    tables, facts = trained_tables(artifact, history)
+    tables = trained_tables(stage, artifact, history)
+    curves = picture(loss_curves(tables["training_history"]), "loss curves")
     return Output(
         tables,
-        {**facts, "curves": picture(loss_curves(tables["training_history"]), "loss curves")},
+        {**training_facts(artifact), "curves": curves},
         scope=model_version(artifact),
         data_version=model_version(artifact),
         artifacts=[artifact],
+        started_from=read_manifest(artifact.path).started_from,
     )
 
 
@@ -54,23 +62,32 @@ def trained_cnn(stage: Stage) -> Output:
     group="vision",
     parents=("trained_cnn", "covers"),
     kinds=("torch",),
+    checks=checks.EMBEDDINGS,
 )
 def embeddings(stage: Stage) -> Output:
     """Features and predicted factors of every readable cover, by the current model.
 
-    Covers whose bytes the model has seen before keep their vectors.
+    The champion and the best model so far are kept up to date beside it, to be compared with.
+    Covers whose bytes a model has seen before keep their vectors.
     """
-    from cf_pipeline.defs.extraction import model_extractor, readable_covers
-    from cf_pipeline.vision.embedding import embed_changed
+    from cf_pipeline.defs.extraction import embedded
+    from cf_pipeline.defs.roles import models_that_serve
 
     model = stage.version("trained_cnn")
-    columns = ("features", "predicted_factors")
-    known = stage.previous_rows("sha256", *columns, where=f"model_version = '{model}'")
-    table, n_computed = embed_changed(
-        readable_covers(stage), known, columns, model_extractor(stage, "covers")
-    )
+    table, n_computed = embedded(stage, model)
+    others = {
+        version: embedded(stage, version)
+        for version in models_that_serve(stage)
+        if version != model
+    }
     return Output(
-        {"embeddings": table.with_columns(model_version=pl.lit(model))},
-        {"covers_embedded": n_computed, "model_version": model},
+        {"embeddings": table},
+        {
+            "covers_embedded": n_computed,
+            "covers_embedded_by_other_models": sum(n for _, n in others.values()),
+            "model_version": model,
+            "other_models": ", ".join(others) or "none",
+        },
         scope=model,
+        others={version: {"embeddings": rows} for version, (rows, _) in others.items()},
     )

@@ -24,7 +24,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from cf_pipeline import cli
+from cf_pipeline.cli import app as cli
 from cf_pipeline.defs.running import instance_of
 from cf_pipeline.recipes.configuration import Choices
 from cf_pipeline.storage.home import Home
@@ -87,7 +87,7 @@ def test_help_lists_the_commands(cf: Command) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['cf-pipeline', 'run', '--help']\n"
-        "from cf_pipeline.cli import main\n"
+        "from cf_pipeline.cli.app import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print(sorted({'dagster', 'torch', 'polars', 'matplotlib'} & set(sys.modules)))"

@@ -1,123 +1,111 @@
-"""Checks on tables that are written for them."""
+"""Checks run with their asset: what fails is not written, what was there stays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from cf_pipeline.defs.checks import no_look_group_is_too_large, protocol_does_not_leak
-from cf_pipeline.defs.resources import HomeResource
-from cf_pipeline.storage.records import Draft
+from cf_pipeline.defs import checks
+from cf_pipeline.defs.asset_checks import Check, Checked, CheckFailedError, Verdicts
+from cf_pipeline.defs.running import instance_of
+from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.sources.dataset import load_dataset
+from cf_pipeline.verdict import Verdict
 from cf_pipeline_tests.defs.lab import Lab
+
+GROUPS = (
+    checks.RAW_INTERACTIONS,
+    checks.RAW_PROJECTS,
+    checks.COVERS,
+    checks.PRUNED_MATRIX,
+    checks.PROJECT_SPLIT,
+)
 
 
 @contextmanager
-def held(path: Path) -> Iterator[HomeResource]:
-    resource = HomeResource(path=str(path))
-    with (
-        dg.build_init_resource_context() as context,
-        resource.yield_for_execution(context) as home,
-    ):
-        yield home
+def checked(lab: Lab, asset: str) -> Iterator[Checked]:
+    configuration = resolve(Choices.read(lab.home.config_path))
+    with lab.warehouse.read() as connection:
+        yield Checked(asset, connection, None, configuration, load_dataset(configuration.dataset))
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[HomeResource]:
-    with held(tmp_path / "home") as home:
-        yield home
+def evaluations(lab: Lab, run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
+    """What Dagster recorded of the checks in a run."""
+    with instance_of(lab.home) as instance:
+        kinds = {dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+        return {
+            entry.get_dagster_event().asset_check_evaluation_data.check_name: (
+                entry.get_dagster_event().asset_check_evaluation_data
+            )
+            for entry in instance.all_logs(run_id, of_type=kinds)
+        }
 
 
-def publish(home: HomeResource, asset: str, scope: str | None = None, **tables: object) -> None:
-    draft = Draft(asset, "code", "config", {}, "run", datetime.now(UTC), 1.0, data_version=scope)
-    home.warehouse.publish(draft, tables, scope=scope)  # type: ignore[arg-type]
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_was_planted_passes(lab: Lab, group: tuple[Check, ...]) -> None:
+    with checked(lab, "covers") as given:
+        verdicts = [check.look(given) for check in group]
+    assert all(verdict.passed for verdict in verdicts), verdicts
 
 
-def covers(groups: list[str]) -> pl.DataFrame:
-    """One readable cover per group that is named, and one that is missing."""
-    n = len(groups)
-    return pl.DataFrame({
-        "project_id": [f"{row:03}" for row in range(n + 1)],
-        "path": [f"{row}.png" for row in range(n + 1)],
-        "sha256": [f"{row}" for row in range(n)] + [None],
-        "width": [1] * n + [None],
-        "height": [1] * n + [None],
-        "format": ["PNG"] * n + [None],
-        "status": ["ok"] * n + ["missing"],
-        "reason": [None] * n + ["no such file"],
-        "look_group": [*groups, None],
-        "look_component": [*groups, None],
-    })
+def verdict_of(passed: bool) -> Check:
+    return Check("judged", lambda _: Verdict(passed, "as told", {"n": 1}))
 
 
-@pytest.mark.parametrize(
-    ("groups", "passed", "share"),
-    [
-        ([*["a"] * 5, *[f"b{row}" for row in range(95)]], True, 0.05),
-        ([*["a"] * 6, *[f"b{row}" for row in range(94)]], False, 0.06),
-        # Five covers that look like nothing else: alone is no group.
-        (["a", "b", "c", "d", "e"], True, 0.2),
-        (["a", "a", "c", "d", "e"], False, 0.4),
-    ],
-)
-def test_a_look_group_above_a_twentieth_stops_the_run(
-    home: HomeResource, groups: list[str], passed: bool, share: float
-) -> None:
-    publish(home, "covers", covers=covers(groups))
-    result = no_look_group_is_too_large(home)
-    assert result.passed is passed
-    assert result.metadata["largest_share"].value == pytest.approx(share)
-    assert "covers.max_hash_distance" in result.description
+def test_a_blocking_check_raises_and_a_warning_is_told(lab: Lab) -> None:
+    told: list[str] = []
+
+    class Log:
+        def warning(self, message: str) -> None:
+            told.append(message)
+
+    mild = Check("mild", lambda _: Verdict(False, "mind this", {}), blocking=False)
+    verdicts = Verdicts([verdict_of(True), mild])
+    with checked(lab, "covers") as given:
+        verdicts.look(given)
+        results = {r.check_name: r for r in verdicts.results("covers", Log())}
+        assert told == ["mild: mind this"]
+        assert results["judged"].passed
+        assert results["mild"].severity == dg.AssetCheckSeverity.WARN
+        with pytest.raises(CheckFailedError, match=r"covers was not written.*judged: as told"):
+            Verdicts([verdict_of(False)]).look(given)
 
 
-def differences(low: float) -> pl.DataFrame:
-    row = {"split": "test", "reference": "chance", "measure": "triplet_accuracy", "high": 0.1}
-    return pl.DataFrame([
-        {**row, "feature_set": "popularity", "difference": 0.05, "low": low},
-        # What has learned something is meant to be off chance.
-        {**row, "feature_set": "color", "difference": 0.05, "low": 0.04},
-    ]).with_columns(model_version=pl.lit("m1"))
-
-
-@pytest.mark.parametrize(("low", "passed"), [(-0.01, True), (0.01, False)])
-def test_popularity_off_chance_is_a_warning(home: HomeResource, low: float, passed: bool) -> None:
-    model = pl.DataFrame({
-        "model_version": ["m1"],
-        "artifact": ["a"],
-        "manifest": ["{}"],
-        "trained_at": [datetime(2026, 1, 2)],
-    })
-    schema = {"model_version": str, "epoch": pl.Int32, "name": str, "value": float}
-    history = pl.DataFrame(schema=schema)
-    publish(home, "trained_cnn", "m1", trained_cnn=model, training_history=history)
-    score = {"split": "test", "feature_set": "chance", "measure": "triplet_accuracy"}
-    figures = {"value": 0.5, "low": 0.4, "high": 0.6, "n_queries": 9, "n_groups": 9}
-    scores = pl.DataFrame([{**score, **figures, "chosen": False, "model_version": "m1"}])
-    publish(
-        home,
-        "similarity_scores",
-        "m1",
-        similarity_scores=scores,
-        similarity_differences=differences(low),
-    )
-    result = protocol_does_not_leak(home)
-    assert result.passed is passed
-    assert result.severity == dg.AssetCheckSeverity.WARN
-    named = result.metadata["rows_off_chance"].value
-    assert named == ("none" if passed else "popularity triplet_accuracy test")
+def test_ids_written_in_two_ways_do_not_join(lab: Lab) -> None:
+    file = lab.world / "interactions.parquet"
+    before = lab.rows("pruned_matrix")
+    renamed = pl.format("x{}", "project_id").alias("project_id")
+    pl.read_parquet(file).with_columns(renamed).write_parquet(file)
+    outcome = lab.run("raw_interactions", "pruned_matrix")
+    assert outcome.computed == ("raw_interactions",)
+    assert set(outcome.failures) == {"pruned_matrix"}
+    assert lab.rows("pruned_matrix").equals(before)
+    with checked(lab, "pruned_matrix") as given:
+        verdict = checks.interactions_join_projects(given)
+    assert not verdict.passed
+    assert "raw_projects" in verdict.message
 
 
 def test_a_failed_check_is_told_and_stops_what_is_below(lab: Lab) -> None:
+    before = lab.rows("covers")
     files = sorted(lab.world.glob("covers/*/*.png"))
-    for file in files[:10]:
+    originals = {file: file.read_bytes() for file in files[:10]}
+    for file in originals:
         file.write_bytes(files[0].read_bytes())
     outcome = lab.run("covers", "project_split")
-    assert outcome.computed == ("covers",)
+    assert outcome.computed == outcome.unchanged == ()
+    assert lab.rows("covers").equals(before)
     [(check, message)] = outcome.failures.items()
     assert check == "covers (no_look_group_is_too_large)"
-    assert "at most 5% is expected" in message
+    assert "covers.max_hash_distance" in message
+    said = evaluations(lab, outcome.run_id)["no_look_group_is_too_large"]
+    assert (said.passed, said.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    for file, content in originals.items():
+        file.write_bytes(content)
+    mended = lab.run("covers", "project_split")
+    assert mended.unchanged == ("covers", "project_split")
+    assert evaluations(lab, mended.run_id)["no_look_group_is_too_large"].passed

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cf_pipeline.defs.stage import STAGES
+from cf_pipeline.defs.assets import STAGES
 from cf_pipeline.errors import ConfigError
 from cf_pipeline_tests.defs.lab import INTERACTIONS, Lab
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cf_pipeline.definitions import defs
-from cf_pipeline.defs.stage import STAGES
+from cf_pipeline.defs.assets import STAGES
 from cf_pipeline.defs.versions import CANNOT_CHANGE_A_VALUE, SourceTree
 
 PACKAGE = Path(__file__).parents[2] / "cf_pipeline"

@@ -17,10 +17,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from cf_pipeline.defs.assets import STAGES, stage_asset
 from cf_pipeline.defs.jobs import full_pipeline
 from cf_pipeline.defs.resources import HomeResource, console
 from cf_pipeline.defs.running import run_pipeline
-from cf_pipeline.defs.stage import STAGES, Output, Stage, stage_asset
+from cf_pipeline.defs.stage import Output, Stage
 from cf_pipeline.storage.home import Home
 
 SPLIT = pl.DataFrame({"project_id": ["a", "b"], "split": ["train", "test"]})

@@ -43,6 +43,9 @@ def choices(world: PlantedWorld) -> Choices:
             "vision.init": "scratch",
             "vision.image_size": 32,
             "vision.epochs": 10,
+            # Other tests have wandb and the training child for their own.
+            "tracking.mode": "disabled",
+            "resources.training": "same",
         },
     )
 

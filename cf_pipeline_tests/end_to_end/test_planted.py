@@ -116,6 +116,7 @@ def test_an_edit_of_epochs_recomputes_the_network_and_what_follows(copy: Planted
         "trained_cnn",
         "embeddings",
         "similarity_scores",
+        "promoted_model",
         "task_embeddings",
         "benchmark_scores",
     }

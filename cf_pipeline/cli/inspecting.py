@@ -1,0 +1,101 @@
+"""`status`, `config`, `doctor` and `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cf_pipeline.cli.console import HomeOption, located, out, store
+from cf_pipeline.errors import DataError
+from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.storage.home import Home
+
+
+def status(home: HomeOption = None) -> None:
+    """Say of every asset whether it is fresh, stale and why, failed, and when it was computed.
+
+    Example: cf-pipeline status
+    """
+    from cf_pipeline.definitions import defs
+    from cf_pipeline.defs.status import pipeline_status
+
+    place = located(home)
+    table = Table("asset", "state", "computed (UTC)", "why", box=None, pad_edge=False)
+    colors = {"fresh": "green", "stale": "yellow", "failed": "red", "missing": "dim"}
+    for item in pipeline_status(place, defs()):
+        when = item.computed_at.strftime("%Y-%m-%d %H:%M:%S") if item.computed_at else ""
+        color = colors[item.state]
+        table.add_row(item.asset, f"[{color}]{item.state}[/{color}]", when, escape(item.why))
+    out.print(table)
+
+
+def config(
+    show: Annotated[bool, typer.Option("--show", help="Print everything, resolved.")] = False,
+    unset: Annotated[str | None, typer.Option(help="Take a choice back.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Show the configuration of this home, or take one choice back.
+
+    Example: cf-pipeline config --unset vision.epochs
+    """
+    place = located(home)
+    if unset is not None:
+        store(place, Choices.read(place.config_path).without(unset))
+    if show or unset is None:
+        choices = Choices.read(place.config_path)
+        configuration = resolve(choices)
+        out.print(f"# {escape(str(place.config_path))}")
+        for name in ("dataset", "recipe", "budget"):
+            out.print(f"{name} = {getattr(configuration, name)}", highlight=False)
+        table = Table("key", "value", "", "meaning", box=None, pad_edge=False)
+        for key, value, info in configuration.fields():
+            chosen = any(k == key or k.startswith(f"{key}.") for k in choices.set)
+            table.add_row(
+                key, escape(str(value)), "chosen" if chosen else "", escape(info.description or "")
+            )
+        out.print(table)
+
+
+def doctor(
+    dataset: Annotated[Path | None, typer.Option(help="A dataset.toml to look at.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Look at configuration, files, columns and joins before anything is computed.
+
+    Example: cf-pipeline doctor --dataset mine/dataset.toml
+    """
+    from cf_pipeline.sources.dataset import load_dataset
+    from cf_pipeline.sources.doctor import examine
+
+    place = Home.locate(home)
+    configuration = resolve(Choices.read(place.config_path))
+    findings = examine(load_dataset(dataset or configuration.dataset))
+    marks = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]"}
+    for finding in findings:
+        mark = marks.get(finding.level, "[red]error[/red]")
+        remedy = f" {finding.remedy}" if finding.remedy else ""
+        out.print(f"{mark}  {escape(finding.subject)}: {escape(finding.message + remedy)}")
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def export(
+    what: Annotated[str, typer.Argument(help="embeddings")],
+    file: Annotated[Path, typer.Argument(help="A .parquet file to write.")],
+    home: HomeOption = None,
+) -> None:
+    """Write embeddings of the current model to a Parquet file: ids, split, vectors.
+
+    Example: cf-pipeline export embeddings embeddings.parquet
+    """
+    from cf_pipeline.defs.exporting import export_embeddings
+
+    if what != "embeddings":
+        raise DataError(f"export knows embeddings, got {what!r}.")
+    place = Home.locate(home)
+    rows, model = export_embeddings(place, file)
+    out.print(f"{rows:,} embeddings of model {model} in {escape(str(file))}")

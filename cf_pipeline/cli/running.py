@@ -1,0 +1,121 @@
+"""`run` and `ui`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cf_pipeline.cli.console import HomeOption, located, out, store
+from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.storage.home import Home
+
+
+def run(
+    dataset: Annotated[Path | None, typer.Option(help="A dataset.toml.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="The method, such as modern.")] = None,
+    budget: Annotated[str | None, typer.Option(help="How much to spend: demo or full.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, as vision.epochs=40.")
+    ] = None,
+    select: Annotated[
+        str | None, typer.Option(help="Assets, comma-separated; none: all of them.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Compute what did not change, too.")] = False,
+    home: HomeOption = None,
+    wait: Annotated[bool, typer.Option(help="Queue behind a run that is going on.")] = False,
+) -> None:
+    """Bring every asset up to date; what did not change is not computed again.
+
+    Choices are stored in the home's config.toml and hold until they are changed.
+
+    Example: cf-pipeline run --budget demo --set vision.epochs=4
+    """
+    from cf_pipeline.definitions import defs
+    from cf_pipeline.defs.running import run_pipeline
+    from cf_pipeline.sources.dataset import load_dataset
+
+    started = time.monotonic()
+    place = located(home)
+    choose = functools.partial(_chosen, place, dataset, recipe, budget, set_ or [])
+    # A mistake is told before anybody waits; a run that is refused leaves no choices behind.
+    load_dataset(resolve(choose()).dataset)
+    outcome = run_pipeline(
+        place,
+        defs(),
+        select=[name.strip() for name in select.split(",")] if select else [],
+        force=force,
+        wait=wait,
+        on_start=lambda: store(place, choose()),
+    )
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    out.print(
+        f"{len(outcome.computed)} assets computed, {len(outcome.unchanged)} unchanged, "
+        f"{len(outcome.failures)} failed in {minutes}:{seconds:02d}"
+    )
+    for asset, message in outcome.failures.items():
+        typer.echo(f"{asset}: {message}", err=True)
+    if outcome.failures:
+        raise typer.Exit(1)
+    if {"similarity_scores", "benchmark_scores"} & {*outcome.computed, *outcome.unchanged}:
+        _print_scoreboard(place)
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the webserver.")] = 3000,
+    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
+    home: HomeOption = None,
+) -> None:
+    """Start Dagster's webserver and daemon on this home.
+
+    Example: cf-pipeline ui --port 3000
+    """
+    from cf_pipeline.defs.running import dagster_environment, write_workspace
+
+    place = located(home)
+    workspace = write_workspace(place)
+    out.print(f"Dagster on http://{host}:{port}, home {escape(str(place.path))}; Ctrl-C stops it")
+    dagster = Path(sys.executable).with_name("dagster")
+    command = [str(dagster), "dev", "-w", str(workspace), "-p", str(port), "-h", host]
+    os.execve(command[0], command, {**os.environ, **dagster_environment(place)})
+
+
+def _chosen(
+    place: Home,
+    dataset: Path | None,
+    recipe: str | None,
+    budget: str | None,
+    assignments: list[str],
+) -> Choices:
+    """What is stored, with what was said on the command line over it."""
+    changes: dict[str, Any] = {}
+    if dataset is not None:
+        changes["dataset"] = str(dataset.expanduser().resolve())
+    if recipe is not None:
+        changes["recipe"] = recipe
+    if budget is not None:
+        changes["budget"] = budget
+    stored = Choices.read(place.config_path)
+    return stored.model_copy(update=changes).with_assignments(assignments)
+
+
+def _print_scoreboard(place: Home) -> None:
+    from cf_pipeline.defs.exporting import scoreboards
+
+    for title, titles, rows in scoreboards(place):
+        table = Table(*titles, title=title, title_justify="left", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row, style="bold" if row[0].endswith("*") else None)
+        out.print()
+        out.print(table)
+    out.print("\n* chosen on validation. Values with 95 % intervals; docs/evaluation.md says how.")
+    out.print(
+        "Next: cf-pipeline ui, cf-pipeline status, cf-pipeline export embeddings FILE.parquet"
+    )
