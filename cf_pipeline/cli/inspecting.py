@@ -86,16 +86,23 @@ def doctor(
 def export(
     what: Annotated[str, typer.Argument(help="embeddings")],
     file: Annotated[Path, typer.Argument(help="A .parquet file to write.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model version, or how it begins; none: the champion, which serves."),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Write embeddings of the current model to a Parquet file: ids, split, vectors.
+    """Write embeddings of one model to a Parquet file: ids, split, vectors.
+
+    A model without a role has those that it made while it had one.
 
     Example: cf-pipeline export embeddings embeddings.parquet
+    Example: cf-pipeline export embeddings old.parquet --model 3f1c9a
     """
     from cf_pipeline.defs.exporting import export_embeddings
 
     if what != "embeddings":
         raise DataError(f"export knows embeddings, got {what!r}.")
     place = Home.locate(home)
-    rows, model = export_embeddings(place, file)
-    out.print(f"{rows:,} embeddings of model {model} in {escape(str(file))}")
+    rows, version = export_embeddings(place, file, model)
+    out.print(f"{rows:,} embeddings of model {version} in {escape(str(file))}")

@@ -27,9 +27,20 @@ from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.lock import holder_of
 
 STARTED_BY_TAG = "cf_pipeline/started_by"
-SECONDS_BETWEEN_LOOKS = 15
 
 _logger = logging.getLogger(__name__)
+
+
+def automation_config() -> AutomationConfig:
+    """What this process's home says of automation when the code location is loaded.
+
+    Raises:
+        ConfigError: the home's configuration cannot be read.
+    """
+    return resolve(Choices.read(Home.locate().config_path)).automation
+
+
+_CONFIG = automation_config()
 
 
 class DueByRecord(dg.AutomationCondition[dg.AssetKey]):
@@ -118,7 +129,7 @@ with beta_accepted():  # custom conditions need the user code server
         target=dg.AssetSelection.all(),
         description="Computes what is due because of configuration, code or upstream changes.",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        minimum_interval_seconds=_CONFIG.interval_seconds,
         use_user_code_server=True,
         run_tags={STARTED_BY_TAG: "recompute_when_stale"},
         default_condition=(
@@ -130,7 +141,7 @@ with beta_accepted():  # custom conditions need the user code server
 @dg.sensor(
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    minimum_interval_seconds=_CONFIG.interval_seconds,
 )
 def watch_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Reads sources again that changed on disk, once they have been quiet for settle_seconds."""
@@ -165,7 +176,16 @@ def weekly_schedule(config: AutomationConfig) -> dg.ScheduleDefinition:
     Raises:
         ConfigError: Dagster does not take the cron expression.
     """
+    try:
+        return _weekly_schedule(config)
+    except dg.DagsterInvalidDefinitionError as error:
+        raise ConfigError(
+            f"automation.cron is {config.cron!r}, which Dagster does not take: {error}. Expected "
+            "five cron fields, as 0 3 * * 1."
+        ) from error
 
+
+def _weekly_schedule(config: AutomationConfig) -> dg.ScheduleDefinition:
     @dg.schedule(
         job=full_pipeline,
         name="weekly_refresh",
@@ -187,22 +207,6 @@ def weekly_schedule(config: AutomationConfig) -> dg.ScheduleDefinition:
     return refresh
 
 
-def configured_schedule() -> dg.ScheduleDefinition:
-    """The schedule of this process's home; read when the code location is loaded.
-
-    Raises:
-        ConfigError: the home's configuration cannot be read, or the cron expression means nothing.
-    """
-    config = resolve(Choices.read(Home.locate().config_path)).automation
-    try:
-        return weekly_schedule(config)
-    except dg.DagsterInvalidDefinitionError as error:
-        raise ConfigError(
-            f"automation.cron is {config.cron!r}, which Dagster does not take: {error}. Expected "
-            "five cron fields, as 0 3 * * 1."
-        ) from error
-
-
 defs = dg.Definitions(
-    sensors=[recompute_when_stale, watch_sources], schedules=[configured_schedule()]
+    sensors=[recompute_when_stale, watch_sources], schedules=[weekly_schedule(_CONFIG)]
 )

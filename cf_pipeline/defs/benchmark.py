@@ -82,11 +82,10 @@ def promoted_model(stage: Stage) -> Output:
     The newest model takes the champion's place unless it loses, on current test projects that are
     new to all of them, to the champion or to the best model so far.
     """
-    from cf_pipeline.benchmark.deciding import decide
-    from cf_pipeline.defs.promotion import compare_roles, promoted_tables
+    from cf_pipeline.defs.promotion import compare_roles, decided, promoted_tables
 
     comparison = compare_roles(stage, stage.version("trained_cnn"))
-    decision = decide(comparison, stage.configuration.promotion.tolerance)
+    decision = decided(stage, comparison)
     tables, facts = promoted_tables(stage, comparison, decision)
     stage.log.info(f"{'promoted' if decision.promoted else 'not promoted'}: {decision.reason}")
     return Output(tables, facts)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from cf_pipeline.defs.models import champion_of, whole_version
 from cf_pipeline.defs.resources import open_warehouse
 from cf_pipeline.errors import DataError
 from cf_pipeline.recipes.configuration import Choices, resolve
@@ -11,16 +12,27 @@ from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 
 
-def export_embeddings(home: Home, file: Path) -> tuple[int, str]:
-    """Write `project_id, split, model_version, features, predicted_factors` of the current model.
+def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple[int, str]:
+    """Write `project_id, split, model_version, features, predicted_factors` of one model.
+
+    Args:
+        home: where.
+        file: what is written, Parquet.
+        model: a model version or how it begins; None: the champion, which serves, or the newest
+            model where none was promoted yet.
 
     Returns:
         Number of rows and the model version.
 
     Raises:
-        DataError: there are no embeddings yet, or the file cannot be written.
+        DataError: no such model, no embeddings of it, or the file cannot be written.
     """
-    warehouse, model = _current(home)
+    warehouse, newest = _current(home)
+    if model is None:
+        model = champion_of(warehouse) or newest
+    else:
+        versions = warehouse.frame("trained_cnn", ("model_version",))["model_version"]
+        model = whole_version(model, versions.to_list())
     table = (
         warehouse
         .frame("embeddings", where="model_version = ?", parameters=[model])
@@ -28,7 +40,10 @@ def export_embeddings(home: Home, file: Path) -> tuple[int, str]:
         .select("project_id", "split", "model_version", "features", "predicted_factors")
     )
     if table.is_empty():
-        raise DataError(f"no embeddings of model {model} in {home.path}. Run cf-pipeline run.")
+        raise DataError(
+            f"no embeddings of model {model} in {home.path}. Run cf-pipeline run; a model that is "
+            f"neither the newest nor champion nor best is embedded by cf-pipeline promote {model}."
+        )
     try:
         table.write_parquet(file)
     except OSError as error:

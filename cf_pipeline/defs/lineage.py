@@ -199,13 +199,10 @@ def _choices(records: list[AssetRecord]) -> Choices:
     chosen: dict[str, Any] = {}
     for record in records:
         for key, value in record.metadata.get("configuration", {}).items():
-            section, _, name = key.partition(".")
-            if section not in SECTIONS:
+            if key.partition(".")[0] not in SECTIONS:
                 continue  # a part of dataset.toml
-            fields = {f"{section}.{name}": value} if name else _fields(section, value)
-            for field, held in fields.items():
-                if held is not None:
-                    chosen.setdefault(field, held)
+            for field, held in _fields(key, value).items():
+                chosen.setdefault(field, held)
     defaults = Choices()
     return Choices(
         dataset=newest.get("dataset", defaults.dataset),
@@ -215,8 +212,12 @@ def _choices(records: list[AssetRecord]) -> Choices:
     )
 
 
-def _fields(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{section}.{name}": value for name, value in values.items()}
+def _fields(key: str, value: Any) -> dict[str, Any]:
+    """What a section or field holds, by the keys of `config.toml`, which has no word for None."""
+    if isinstance(value, Mapping):
+        inner = (_fields(f"{key}.{name}", held) for name, held in value.items())
+        return {field: held for fields in inner for field, held in fields.items()}
+    return {} if value is None else {key: value}
 
 
 def _height(rows: Mapping[str, pl.DataFrame], table: str) -> int:

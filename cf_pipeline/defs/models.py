@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
+from cf_pipeline.defs.promotion import BY_HAND
 from cf_pipeline.defs.resources import open_warehouse
 from cf_pipeline.defs.running import held, run_pipeline
 from cf_pipeline.defs.staleness import STARTED_FROM
@@ -70,25 +71,46 @@ def promote(home: Home, definitions: dg.Definitions, prefix: str) -> str:
     is compared with it.
 
     Raises:
-        DataError: no such model, several that begin so, or nothing was ever promoted.
+        DataError: no such model, several that begin so, nothing was ever promoted, or its covers
+            cannot be embedded.
         HomeBusyError: a run is going on.
     """
     warehouse = _warehouse(home)
-    version = _whole(prefix, [model.version for model in models(home)])
+    version = whole_version(prefix, [model.version for model in models(home)])
     with held(home, wait=False) as instance:
         record = warehouse.record("promoted_model")
         if record is None:
             raise DataError("nothing was ever promoted here. Run cf-pipeline run first.")
-        if version != _champion(warehouse):
+        if version != champion_of(warehouse):
             _tell_dagster(instance, _publish_by_hand(warehouse, record, version), version)
     if _lacks_embeddings(warehouse, version):
-        run_pipeline(home, definitions, select=["embeddings"], force=True)
+        outcome = run_pipeline(home, definitions, select=["embeddings"], force=True)
+        for message in outcome.failures.values():
+            raise DataError(f"{version} is the champion, but its embeddings failed: {message}")
     return version
 
 
-def _champion(warehouse: Warehouse) -> str:
-    rows = warehouse.frame("promoted_model", ("model_version",), where="role = 'champion'")
-    return str(rows["model_version"].item())
+def champion_of(warehouse: Warehouse) -> str | None:
+    """The model that serves; None before the first promotion."""
+    roles = _roles(warehouse)
+    serving = [] if roles is None else roles.filter(role="champion")["model_version"].to_list()
+    return serving[0] if serving else None
+
+
+def whole_version(prefix: str, versions: Sequence[str]) -> str:
+    """The one model version that begins so.
+
+    Raises:
+        DataError: none does, or several.
+    """
+    found = [version for version in versions if version.startswith(prefix)]
+    if len(found) != 1:
+        what = "no model" if not found else f"{len(found)} models"
+        raise DataError(
+            f"{what} whose version begins with {prefix!r}; there are "
+            f"{', '.join(versions) or 'none'}."
+        )
+    return found[0]
 
 
 def _publish_by_hand(warehouse: Warehouse, record: AssetRecord, version: str) -> AssetRecord:
@@ -97,7 +119,7 @@ def _publish_by_hand(warehouse: Warehouse, record: AssetRecord, version: str) ->
         "model_version": version,
         "promoted_at": datetime.now(UTC).replace(tzinfo=None),
         "role": "champion",
-        "reason": "promoted by hand",
+        "reason": BY_HAND,
     }
     others = rows.filter(pl.col("role") != "champion")
     after = pl.concat([others, pl.DataFrame([champion], schema=rows.schema)])
@@ -163,17 +185,6 @@ def _scores(warehouse: Warehouse, version: str) -> dict[str, float]:
         parameters=[version],
     )
     return {m: v for m, v in rows.iter_rows() if m.startswith(PRIMARY) and v is not None}
-
-
-def _whole(prefix: str, versions: Sequence[str]) -> str:
-    found = [version for version in versions if version.startswith(prefix)]
-    if len(found) != 1:
-        what = "no model" if not found else f"{len(found)} models"
-        raise DataError(
-            f"{what} whose version begins with {prefix!r}; there are "
-            f"{', '.join(versions) or 'none'}."
-        )
-    return found[0]
 
 
 def _by_hand(record: AssetRecord) -> Draft:

@@ -1,5 +1,6 @@
 """Which model serves: gathering the three that are compared, and the rows that say who won."""
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from cf_pipeline.benchmark.promotion import Candidate, Comparison
 
 Rows = list[dict[str, Any]]
+BY_HAND = "promoted by hand"
+"""The reason of a champion that a person chose."""
 
 
 def candidate(stage: Stage, model: str) -> "Candidate":
@@ -51,6 +54,22 @@ def compare_roles(stage: Stage, model: str) -> "Comparison":
         stage.configuration.benchmark,
         stage.progress("queries"),
     )
+
+
+def decided(stage: Stage, comparison: "Comparison") -> "Decision":
+    """Who serves by the rule, or whom a person chose knowing this challenger already.
+
+    Without that, every new interaction would take back what was promoted by hand.
+    """
+    from cf_pipeline.benchmark.deciding import decide
+
+    decision = decide(comparison, stage.configuration.promotion.tolerance)
+    before = roles(stage)
+    by_hand = "champion" in before and before["champion"]["reason"] == BY_HAND
+    known = "challenger" in before and before["challenger"]["model_version"]
+    if by_hand and known == comparison.challenger:
+        return dataclasses.replace(decision, promoted=False, reason=BY_HAND)
+    return decision
 
 
 def role_rows(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import dagster as dg
 
@@ -39,6 +40,18 @@ class RunOutcome:
     computed: tuple[str, ...]
     unchanged: tuple[str, ...]
     failures: Mapping[str, str]
+
+
+class RunDetails(TypedDict, total=False):
+    """What only some runs have.
+
+    Attributes:
+        on_start: called once the home is held, before anything is read.
+        tags: of the run, beside the one that says who started it.
+    """
+
+    on_start: Callable[[], None]
+    tags: Mapping[str, str]
 
 
 def dagster_environment(home: Home) -> dict[str, str]:
@@ -89,8 +102,7 @@ def run_pipeline(
     select: Sequence[str] = (),
     force: bool = False,
     wait: bool = False,
-    on_start: Callable[[], None] | None = None,
-    tags: Mapping[str, str] | None = None,
+    **details: Unpack[RunDetails],
 ) -> RunOutcome:
     """Materialize assets in this process.
 
@@ -100,8 +112,7 @@ def run_pipeline(
         select: asset names, none: all of them.
         force: compute what did not change, too.
         wait: queue behind a run that is going on.
-        on_start: called once the home is held, before anything is read.
-        tags: of the run, beside the one that says who started it.
+        details: what happens once the home is held, and tags of the run.
 
     Raises:
         HomeBusyError: another run holds the home and `wait` is false.
@@ -109,9 +120,8 @@ def run_pipeline(
     """
     chosen = _chosen(asset_names(definitions), select)
     with held(home, wait) as instance:
-        if on_start is not None:
-            on_start()
-        return _outcome(_execute(definitions, instance, chosen, force, tags or {}))
+        details.get("on_start", lambda: None)()
+        return _outcome(_execute(definitions, instance, chosen, force, details.get("tags", {})))
 
 
 @contextmanager

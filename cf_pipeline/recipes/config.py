@@ -46,10 +46,15 @@ class AutomationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cron: str = Field("0 3 * * 1", description="When the weekly refresh runs, five cron fields.")
+    cron: str = Field(
+        "0 3 * * 1", description="When the weekly refresh runs, five cron fields; read on start."
+    )
     timezone: str = Field("UTC", description="Time zone of that, as Europe/Berlin.")
     hold: tuple[str, ...] = Field(
         (), description="Assets that only the schedule and `run` compute, as latent_factors."
+    )
+    interval_seconds: int = Field(
+        10, ge=1, description="Least time between two looks of the sensors; read on start."
     )
     settle_seconds: float = Field(
         10.0, ge=0, description="How long a source must have been quiet before it is read."
