@@ -38,18 +38,21 @@ def run(
 
     Example: cf-pipeline run --budget demo --set vision.epochs=4
     """
+    started = time.monotonic()
+    place = located(home)  # the definitions read its configuration when they are imported
     from cf_pipeline.definitions import defs
-    from cf_pipeline.defs.running import run_pipeline
+    from cf_pipeline.defs.automation import check_automation
+    from cf_pipeline.defs.running import asset_names, run_pipeline
     from cf_pipeline.sources.dataset import load_dataset
 
-    started = time.monotonic()
-    place = located(home)
     choose = functools.partial(_chosen, place, dataset, recipe, budget, set_ or [])
     # A mistake is told before anybody waits; a run that is refused leaves no choices behind.
-    load_dataset(resolve(choose()).dataset)
+    wanted, definitions = resolve(choose()), defs()
+    load_dataset(wanted.dataset)
+    check_automation(wanted.automation, asset_names(definitions))
     outcome = run_pipeline(
         place,
-        defs(),
+        definitions,
         select=[name.strip() for name in select.split(",")] if select else [],
         force=force,
         wait=wait,
@@ -60,6 +63,8 @@ def run(
         f"{len(outcome.computed)} assets computed, {len(outcome.unchanged)} unchanged, "
         f"{len(outcome.failures)} failed in {minutes}:{seconds:02d}"
     )
+    if outcome.not_run:
+        out.print(f"not run, since what they read failed: {', '.join(outcome.not_run)}")
     for asset, message in outcome.failures.items():
         typer.echo(f"{asset}: {message}", err=True)
     if outcome.failures:

@@ -8,13 +8,14 @@ run at a time: while one is queued or going on, nothing is requested.
 
 import logging
 import threading
+from collections.abc import Sequence
 
 import dagster as dg
 from dagster import AutomationContext
 
 from cf_pipeline.defs.assets import STAGES, WARM_TAG
 from cf_pipeline.defs.beta import beta_accepted
-from cf_pipeline.defs.due import COMPLETE, Due, Situation, due_assets
+from cf_pipeline.defs.due import COMPLETE, Due, Situation, check_held, due_assets
 from cf_pipeline.defs.jobs import full_pipeline
 from cf_pipeline.defs.processes import clear_dead_runs, unfinished_runs
 from cf_pipeline.defs.resources import open_warehouse
@@ -123,6 +124,13 @@ def stages_in_order() -> list[StageSpec]:
     return list(ordered.values())
 
 
+_A_CHECK_ABOVE_FAILED = dg.AutomationCondition.any_deps_match(
+    dg.AutomationCondition.any_checks_match(
+        dg.AutomationCondition.check_failed(), blocking_only=True
+    )
+).with_label("a blocking check above failed")
+"""And not "did not pass": rows stand only if they passed, also where a kill kept the event back."""
+
 with beta_accepted():  # custom conditions need the user code server
     recompute_when_stale = dg.AutomationConditionSensorDefinition(
         "recompute_when_stale",
@@ -132,9 +140,9 @@ with beta_accepted():  # custom conditions need the user code server
         minimum_interval_seconds=_CONFIG.interval_seconds,
         use_user_code_server=True,
         run_tags={STARTED_BY_TAG: "recompute_when_stale"},
-        default_condition=(
-            DueByRecord() & dg.AutomationCondition.all_deps_blocking_checks_passed()
-        ).with_label("recompute when stale"),
+        default_condition=(DueByRecord() & ~_A_CHECK_ABOVE_FAILED).with_label(
+            "recompute when stale"
+        ),
     )
 
 
@@ -170,6 +178,16 @@ def watch_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.S
     )
 
 
+def check_automation(config: AutomationConfig, assets: Sequence[str]) -> None:
+    """Refuse a configuration that automation could not work with.
+
+    Raises:
+        ConfigError: `hold` names no asset, or Dagster does not take the cron expression.
+    """
+    check_held(set(config.hold), assets)
+    weekly_schedule(config)
+
+
 def weekly_schedule(config: AutomationConfig) -> dg.ScheduleDefinition:
     """The schedule that a configuration asks for.
 
@@ -181,7 +199,8 @@ def weekly_schedule(config: AutomationConfig) -> dg.ScheduleDefinition:
     except dg.DagsterInvalidDefinitionError as error:
         raise ConfigError(
             f"automation.cron is {config.cron!r}, which Dagster does not take: {error}. Expected "
-            "five cron fields, as 0 3 * * 1."
+            "five cron fields, as 0 3 * * 1; to take it back: cf-pipeline config --unset "
+            "automation.cron."
         ) from error
 
 

@@ -50,9 +50,10 @@ def similarity_scores(stage: Stage) -> Output:
         "similarity_scores": result.scores.with_columns(model_version=pl.lit(model)),
         "similarity_differences": result.differences.with_columns(model_version=pl.lit(model)),
     }
-    track_evaluation(stage, model, tables, pictures)
+    wandb_run = track_evaluation(stage, model, tables, pictures)
     shown = {name: picture(png, name) for name, png in pictures.items()}
-    return Output(tables, {**summarize_similarity(result), **shown}, scope=model)
+    facts = {**summarize_similarity(result), "wandb_run": wandb_run}
+    return Output(tables, {**facts, **shown}, scope=model)
 
 
 @stage_asset(
@@ -161,6 +162,7 @@ def benchmark_scores(stage: Stage) -> Output:
         if feature_set == "collaborative"
     }
     scores = probes.table.with_columns(model_version=pl.lit(model))
-    track_evaluation(stage, model, {"benchmark_scores": scores}, pictures)
+    tables = {"benchmark_scores": scores}
+    facts = {**summarize(probes), "wandb_run": track_evaluation(stage, model, tables, pictures)}
     shown = {name: picture(png, name) for name, png in pictures.items()}
-    return Output({"benchmark_scores": scores}, {**summarize(probes), **shown}, scope=model)
+    return Output(tables, {**facts, **shown}, scope=model)

@@ -36,18 +36,6 @@ class Located(NamedTuple):
     folders: list[Path]
 
 
-class DiskState(NamedTuple):
-    """What a glance at files shows, without reading them.
-
-    Attributes:
-        digest: of names, sizes and modification times.
-        newest: latest modification time, seconds since the epoch; 0 without files.
-    """
-
-    digest: str
-    newest: float
-
-
 @dataclass(frozen=True)
 class SourceFiles:
     """The files outside the warehouse that one asset reads.
@@ -86,15 +74,11 @@ class SourceFiles:
             listed["sha256"] = dict(zip(map(str, files), hashes, strict=True))
         return listed
 
-    def glance(
-        self, dataset: Dataset, configuration: Configuration, warehouse: Warehouse
-    ) -> DiskState:
-        """Names, sizes and dates of the files, cheap enough to ask every few seconds."""
+    def glance(self, dataset: Dataset, configuration: Configuration, warehouse: Warehouse) -> str:
+        """A hash of the files' names, sizes and dates, cheap enough to ask every few seconds."""
         files, folders = self.locate(dataset, configuration, warehouse)
-        states = [_size_and_time(file) for file in files]
-        seen = sorted(zip(map(str, files), states, strict=True))
-        digest = configuration_hash({"folders": [str(f) for f in folders], "files": seen})
-        return DiskState(digest, max((time for _, time in states), default=0) / 1e9)
+        seen = sorted((str(file), *_size_and_time(file)) for file in files)
+        return configuration_hash({"folders": [str(f) for f in folders], "files": seen})
 
 
 def _size_and_time(file: Path) -> tuple[int, int]:

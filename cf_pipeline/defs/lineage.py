@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from cf_pipeline.defs.models import champion_of
 from cf_pipeline.defs.resources import open_warehouse
 from cf_pipeline.defs.staleness import FILES, STARTED_FROM
 from cf_pipeline.errors import DataError
@@ -121,6 +122,7 @@ def facts_of_project(home: Home, project_id: str) -> dict[str, Any]:
         **_first(rows, "latent_factors", "folded_in"),
         "trained_on_by": _values(rows, "trained_on", "model_version"),
         "embedded_by": _values(rows, "embeddings", "model_version"),
+        "served_by": champion_of(warehouse) or "no model yet",
     }
 
 
@@ -159,7 +161,11 @@ def _whole(warehouse: Warehouse, asset: str, prefix: str) -> str:
 
 
 def _walk(warehouse: Warehouse, first: AssetRecord, missing: list[str]) -> Iterator[AssetRecord]:
-    """Every record that one was made of, breadth first, each once."""
+    """Every record that one was made of, breadth first, each version once.
+
+    The same version may have been made again since, of other inputs: what counts is the record
+    that was there when the version was read.
+    """
     waiting, seen = [first], {(first.asset, first.data_version)}
     while waiting:
         record = waiting.pop(0)
@@ -172,7 +178,7 @@ def _walk(warehouse: Warehouse, first: AssetRecord, missing: list[str]) -> Itera
             if (asset, version) in seen:
                 continue
             seen.add((asset, version))
-            parent = version_record(warehouse, asset, version)
+            parent = version_record(warehouse, asset, version, as_of=record.computed_at)
             if parent is None:
                 missing.append(f"{asset} {version}")
             else:

@@ -131,10 +131,15 @@ class _ConsoleFormatter(logging.Formatter):
 
 
 class _OurLinesOnly(logging.Filter):
-    """Progress and warnings; not Dagster's own bookkeeping events."""
+    """Progress and warnings; not Dagster's own bookkeeping events.
+
+    Nor its line per asset below one that failed: the end of the run names them in one.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         meta = getattr(record, "dagster_meta", None) or {}
+        if str(meta.get("orig_message", "")).startswith("Dependencies for step"):
+            return False
         return meta.get("dagster_event") is None or record.levelno >= logging.WARNING
 
 

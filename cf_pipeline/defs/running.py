@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 import dagster as dg
 
 from cf_pipeline.defs.failures import failure_message
-from cf_pipeline.defs.processes import clear_dead_runs
+from cf_pipeline.defs.processes import PROCESS_TAG, clear_dead_runs, process_name
 from cf_pipeline.defs.resources import fail_dead_run
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
@@ -34,12 +34,14 @@ class RunOutcome:
         computed: assets whose body ran.
         unchanged: assets that had nothing new.
         failures: asset to its message.
+        not_run: assets below one that failed.
     """
 
     run_id: str
     computed: tuple[str, ...]
     unchanged: tuple[str, ...]
     failures: Mapping[str, str]
+    not_run: tuple[str, ...]
 
 
 class RunDetails(TypedDict, total=False):
@@ -121,7 +123,9 @@ def run_pipeline(
     chosen = _chosen(asset_names(definitions), select)
     with held(home, wait) as instance:
         details.get("on_start", lambda: None)()
-        return _outcome(_execute(definitions, instance, chosen, force, details.get("tags", {})))
+        return _outcome(
+            chosen, _execute(definitions, instance, chosen, force, details.get("tags", {}))
+        )
 
 
 @contextmanager
@@ -151,7 +155,12 @@ def _execute(
             "ops": {name: {"config": {"force": force}} for name in chosen},
             "loggers": {"console": {"config": {}}},
         },
-        tags={"cf_pipeline/started_by": "cf-pipeline run", **tags},
+        # Named from the start, so that a run killed before it holds the home is found, too.
+        tags={
+            "cf_pipeline/started_by": "cf-pipeline run",
+            PROCESS_TAG: process_name(),
+            **tags,
+        },
         raise_on_error=False,
     )
 
@@ -163,7 +172,7 @@ def _chosen(names: Sequence[str], select: Sequence[str]) -> list[str]:
     return [name for name in names if not select or name in select]
 
 
-def _outcome(result: dg.ExecuteInProcessResult) -> RunOutcome:
+def _outcome(chosen: Sequence[str], result: dg.ExecuteInProcessResult) -> RunOutcome:
     computed: list[str] = []
     unchanged: list[str] = []
     for event in result.get_asset_materialization_events():
@@ -183,7 +192,9 @@ def _outcome(result: dg.ExecuteInProcessResult) -> RunOutcome:
         failures[name] = str(check.description)
     if not result.success and not failures:
         failures = {JOB: "the run failed before its first asset; see `cf-pipeline ui`."}
-    return RunOutcome(result.run_id, tuple(computed), tuple(unchanged), failures)
+    ended = {*computed, *unchanged, *(name.split(" ")[0] for name in failures)}
+    not_run = tuple(name for name in chosen if name not in ended) if failures else ()
+    return RunOutcome(result.run_id, tuple(computed), tuple(unchanged), failures, not_run)
 
 
 def _failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:

@@ -27,8 +27,8 @@ def versions_read(stage: Stage) -> dict[str, Any]:
 
 def track_evaluation(
     stage: Stage, model: str, tables: Mapping[str, pl.DataFrame], pictures: Mapping[str, bytes]
-) -> None:
-    """One run of an evaluation, in the group of the Dagster run that its training is in."""
+) -> str:
+    """One run of an evaluation, grouped by the Dagster run; returns where it is."""
     facts = {"model_version": model, **versions_read(stage)}
     with tracker_of(stage).run(
         stage.asset, group=stage.run_id, configuration=facts, kind="evaluation"
@@ -39,8 +39,7 @@ def track_evaluation(
             tracked.image(name, png, name.replace("_", " "))
         for row in next(iter(tables.values())).iter_rows(named=True):
             tracked.summarize({_score_name(row): row["value"]})
-        if tracked.location:
-            stage.log.info(f"wandb run: {tracked.location}")
+    return tracked.location or "not tracked"
 
 
 def _score_name(row: Mapping[str, Any]) -> str:

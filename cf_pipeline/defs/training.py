@@ -26,8 +26,12 @@ def model_version(artifact: Artifact) -> str:
     return artifact.version[:16]
 
 
-def train_and_track(stage: Stage) -> tuple[Artifact, History]:
-    """Train as configured, tell the log and wandb, and publish the checkpoint."""
+def train_and_track(stage: Stage) -> tuple[Artifact, History, str | None]:
+    """Train as configured, tell the log and wandb, and publish the checkpoint.
+
+    Returns:
+        The checkpoint, the figures of every epoch, and where the wandb run is.
+    """
     from cf_pipeline.vision.checkpoint import read_manifest
 
     start = warm_checkpoint(stage)
@@ -48,9 +52,7 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History]:
             "best_epoch": manifest.best_epoch,
             "best_validation_cosine": manifest.validation_cosine,
         })
-        if tracked.location:
-            stage.log.info(f"wandb run: {tracked.location}")
-    return artifact, history
+    return artifact, history, tracked.location
 
 
 def _train(stage: Stage, spec: TrainingSpec, folder: Path, tracked: TrackedRun) -> History:

@@ -45,12 +45,12 @@ def trained_cnn(stage: Stage) -> Output:
     from cf_pipeline.figures.curves import loss_curves
     from cf_pipeline.vision.checkpoint import read_manifest
 
-    artifact, history = train_and_track(stage)
+    artifact, history, wandb_run = train_and_track(stage)
     tables = trained_tables(stage, artifact, history)
     curves = picture(loss_curves(tables["training_history"]), "loss curves")
     return Output(
         tables,
-        {**training_facts(artifact), "curves": curves},
+        {**training_facts(artifact), "wandb_run": wandb_run or "not tracked", "curves": curves},
         scope=model_version(artifact),
         data_version=model_version(artifact),
         artifacts=[artifact],

@@ -51,8 +51,11 @@ def _has_axes_of(stage: Stage, model: AssetRecord) -> bool:
     trained = version_record(stage.warehouse, "training_set", model.inputs["training_set"])
     if trained is None:
         return False
+    wanted, chain = trained.inputs["latent_factors"], set[str]()
     version: str | None = stage.version("latent_factors")
-    while version is not None and version != trained.inputs["latent_factors"]:
+    # Factors that had converged may have come out as they went in: a chain may bite its own tail.
+    while version is not None and version not in chain and wanted not in chain:
+        chain.add(version)
         factors = version_record(stage.warehouse, "latent_factors", version)
         version = factors.inputs.get(STARTED_FROM) if factors else None
-    return version is not None
+    return wanted in chain

@@ -83,14 +83,16 @@ def look_at_sources(
 
 
 def _watched(situation: Situation, stages: Sequence[StageSpec]) -> list[StageSpec]:
-    """Assets that read files, that were computed before, and that are not held."""
+    """Assets that read files, that were computed or tried in vain before, and that are not held."""
     if COMPLETE not in situation.records:
         return []
     held = set(situation.configuration.automation.hold)
+    in_vain = {name for name, last in situation.attempts.items() if last.outcome != "done"}
+    known = situation.records.keys() | in_vain
     return [
         spec
         for spec in stages
-        if spec.outside is not None and spec.asset in situation.records and spec.asset not in held
+        if spec.outside is not None and spec.asset in known and spec.asset not in held
     ]
 
 
@@ -104,19 +106,20 @@ def _look(
     """None where the asset's files are to be read; else why not, empty where nothing changed."""
     assert spec.outside is not None
     files, configuration = spec.outside, situation.configuration
-    state = files.glance(situation.dataset, configuration, warehouse)
+    digest = files.glance(situation.dataset, configuration, warehouse)
     last = seen.get(spec.asset)
-    if last is None or last.digest != state.digest:
-        last = seen[spec.asset] = Seen(digest=state.digest, since=now)
+    if last is None or last.digest != digest:
+        last = seen[spec.asset] = Seen(digest=digest, since=now)
     if last.settled:
         return ""
-    quiet = now - max(last.since, min(state.newest, now))
+    quiet = now - last.since
     settle = configuration.automation.settle_seconds
     if quiet < settle:
         return f"files changed {quiet:.0f} s ago; read after {settle:g} s of quiet"
     files.check(situation.dataset)
     reading = read_inputs(spec, situation.dataset, configuration, warehouse)
-    is_as_recorded = situation.records[spec.asset].inputs.get(FILES) == reading.inputs[FILES]
+    record = situation.records.get(spec.asset)
+    is_as_recorded = record is not None and record.inputs.get(FILES) == reading.inputs[FILES]
     attempt = situation.attempts.get(spec.asset)
     if is_as_recorded and (attempt is None or attempt.outcome == "done"):
         seen[spec.asset] = last.model_copy(update={"settled": True})

@@ -7,6 +7,7 @@ in which nothing was published yet has an empty history.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.sql import quoted
@@ -21,10 +22,21 @@ def history(warehouse: Warehouse, asset: str) -> list[AssetRecord]:
     return _records(warehouse, "asset = ?", [asset])
 
 
-def version_record(warehouse: Warehouse, asset: str, data_version: str) -> AssetRecord | None:
-    """The newest record that gave an asset this data version; None where none did."""
+def version_record(
+    warehouse: Warehouse, asset: str, data_version: str, as_of: datetime | None = None
+) -> AssetRecord | None:
+    """The newest record that gave an asset this data version; None where none did.
+
+    Args:
+        warehouse: the tables.
+        asset: its name.
+        data_version: made several times where other inputs gave the same rows.
+        as_of: of these times the last one up to then, with a time zone; the newest where all are
+            later.
+    """
     found = _records(warehouse, "asset = ? AND data_version = ?", [asset, data_version])
-    return found[0] if found else None
+    earlier = [record for record in found if as_of is None or record.computed_at <= as_of]
+    return next(iter(earlier or found), None)
 
 
 def _records(warehouse: Warehouse, where: str, parameters: Sequence[str]) -> list[AssetRecord]:

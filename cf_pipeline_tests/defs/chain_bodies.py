@@ -1,0 +1,45 @@
+"""The bodies of the assets of `chain`. Tests load them from a copy, which they can edit."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from cf_pipeline.defs.stage import Output, Stage
+from cf_pipeline_tests.defs.chain import DIFFERENCES, SCORES, script
+
+WHO = "u"
+
+
+def project_split(stage: Stage) -> Output:
+    """The projects of the script."""
+    shown = script.enter(stage)
+    rows = {"project_id": list(script.projects), "split": list(script.projects.values())}
+    return Output({"project_split": pl.DataFrame(rows)}, shown)
+
+
+def pruned_matrix(stage: Stage) -> Output:
+    """One user, who has every train project: test projects make no difference to it."""
+    shown = script.enter(stage)
+    train = stage.frame("project_split", "project_id", where="split = 'train'")
+    # Everybody is as sure as the next.
+    rows = train.select(
+        pl.lit(WHO).alias("user_id"), "project_id", confidence=pl.lit(1.0, pl.Float32)
+    )
+    return Output({"pruned_matrix": rows}, shown)
+
+
+def latent_factors(stage: Stage) -> Output:
+    """A vector of one number: how many test projects there are."""
+    shown = script.enter(stage)
+    n_test = stage.frame("project_split", "project_id", where="split = 'test'").height
+    row = {"side": "user", "id": WHO, "factors": [float(n_test)], "folded_in": False}
+    types = {"factors": pl.Array(pl.Float32, 1)}
+    return Output({"latent_factors": pl.DataFrame([row], schema_overrides=types)}, shown)
+
+
+def similarity_scores(stage: Stage) -> Output:
+    """One score, over as many queries as the matrix has entries."""
+    shown = script.enter(stage)
+    row = {**SCORES, "n_queries": stage.frame("pruned_matrix").height}
+    rows = {"similarity_scores": pl.DataFrame([row]), "similarity_differences": DIFFERENCES}
+    return Output(rows, shown, scope="m")
