@@ -28,17 +28,8 @@ def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple
         DataError: no such model, no embeddings of it, or the file cannot be written.
     """
     warehouse, newest = _current(home)
-    if model is None:
-        model = champion_of(warehouse) or newest
-    else:
-        versions = warehouse.frame("trained_cnn", ("model_version",))["model_version"]
-        model = whole_version(model, versions.to_list())
-    table = (
-        warehouse
-        .frame("embeddings", where="model_version = ?", parameters=[model])
-        .join(warehouse.frame("project_split"), on="project_id", how="left")
-        .select("project_id", "split", "model_version", "features", "predicted_factors")
-    )
+    model = _meant(warehouse, model) or champion_of(warehouse) or newest
+    table = _embeddings_by(warehouse, model)
     if table.is_empty():
         raise DataError(
             f"no embeddings of model {model} in {home.path}. Run cf-pipeline run; a model that is "
@@ -49,6 +40,23 @@ def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple
     except OSError as error:
         raise DataError(f"{file} cannot be written: {error}. Choose another place.") from error
     return table.height, model
+
+
+def _embeddings_by(warehouse: Warehouse, model: str) -> pl.DataFrame:
+    return (
+        warehouse
+        .frame("embeddings", where="model_version = ?", parameters=[model])
+        .join(warehouse.frame("project_split"), on="project_id", how="left")
+        .select("project_id", "split", "model_version", "features", "predicted_factors")
+    )
+
+
+def _meant(warehouse: Warehouse, model: str | None) -> str | None:
+    """The one version that begins so, where one was named."""
+    if model is None:
+        return None
+    versions = warehouse.frame("trained_cnn", ("model_version",))["model_version"]
+    return whole_version(model, versions.to_list())
 
 
 def scoreboards(home: Home) -> list[tuple[str, list[str], list[list[str]]]]:

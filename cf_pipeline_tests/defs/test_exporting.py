@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 from cf_pipeline.defs.exporting import export_embeddings, scoreboards
 from cf_pipeline.errors import DataError
 from cf_pipeline.storage.home import Home
-from cf_pipeline.storage.records import Draft
-from cf_pipeline.storage.warehouse import Warehouse
-
-OLD, NEW = "0" * 16, "f" * 16
+from cf_pipeline_tests.defs.trained_home import TrainedHome
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def trained(tmp_path: Path) -> TrainedHome:
     home = Home(tmp_path / "home")
     home.create()
-    return home
+    return TrainedHome(home)
 
 
-def publish(home: Home, asset: str, scope: str | None = None, **tables: pl.DataFrame) -> None:
-    draft = Draft(
-        asset, "code", "config", {}, "run", datetime.now(UTC), 1.0, data_version=scope or "v1"
-    )
-    Warehouse(home.warehouse_path, threads=1).publish(draft, tables, scope=scope)
+def values(file: Path) -> set[tuple[str, float]]:
+    """Model and first feature of every row."""
+    rows = pl.read_parquet(file)
+    return set(zip(rows["model_version"], rows["features"].to_numpy()[:, 0].tolist(), strict=True))
 
 
-def publish_model(home: Home, version: str) -> None:
-    model = pl.DataFrame({
-        "model_version": version,
-        "artifact": "a",
-        "manifest": "{}",
-        "trained_at": datetime(2026, 1, 2),
-    })
-    schema = {"model_version": str, "epoch": pl.Int32, "name": str, "value": float}
-    curve = pl.DataFrame(schema=schema)
-    publish(home, "trained_cnn", version, trained_cnn=model, training_history=curve)
-
-
-def publish_embeddings(home: Home, version: str, value: float) -> None:
-    rows = pl.DataFrame({
-        "project_id": ["1", "01398047"],
-        "model_version": version,
-        "sha256": "00",
-        "features": np.full((2, 3), value, dtype=np.float32),
-        "predicted_factors": np.full((2, 2), -value, dtype=np.float32),
-    })
-    publish(home, "embeddings", version, embeddings=rows)
-
-
-def test_embeddings_of_the_current_model_with_their_split(home: Home, tmp_path: Path) -> None:
-    for version, value in ((OLD, 1.0), (NEW, 2.0)):
-        publish_model(home, version)
-        publish_embeddings(home, version, value)
-    split = pl.DataFrame({"project_id": ["01398047", "1"], "split": ["test", "train"]})
-    publish(home, "project_split", project_split=split)
+def test_embeddings_of_the_newest_model_with_their_split(
+    trained: TrainedHome, tmp_path: Path
+) -> None:
+    _, new = trained.train(1), trained.train(2)
+    trained.embed(new, 2.0)
+    trained.split()
     file = tmp_path / "embeddings.parquet"
-    assert export_embeddings(home, file) == (2, NEW)
+    assert export_embeddings(trained.home, file) == (2, new)
     rows = pl.read_parquet(file).sort("project_id")
     assert rows.columns == [
         "project_id",
@@ -73,47 +44,68 @@ def test_embeddings_of_the_current_model_with_their_split(home: Home, tmp_path: 
     ]
     assert rows["project_id"].to_list() == ["01398047", "1"]
     assert rows["split"].to_list() == ["test", "train"]
-    assert set(rows["model_version"]) == {NEW}
+    assert set(rows["model_version"]) == {new}
     assert rows["features"].to_numpy().tolist() == [[2.0] * 3] * 2
     assert rows["predicted_factors"].to_numpy().tolist() == [[-2.0] * 2] * 2
 
 
-def test_nothing_to_export_says_what_to_run(home: Home, tmp_path: Path) -> None:
+def test_the_champion_is_exported_and_another_model_where_one_is_named(
+    trained: TrainedHome, tmp_path: Path
+) -> None:
+    old, new = trained.train(1), trained.train(2)
+    for model, value in ((old, 1.0), (new, 2.0)):
+        trained.embed(model, value)
+    trained.split()
+    file = tmp_path / "embeddings.parquet"
+    # Nothing was promoted yet.
+    assert export_embeddings(trained.home, file) == (2, new)
+    trained.appoint(challenger=new, champion=old, best=new)
+    assert export_embeddings(trained.home, file) == (2, old)
+    assert values(file) == {(old, 1.0)}
+    assert export_embeddings(trained.home, file, new[:6]) == (2, new)
+    assert values(file) == {(new, 2.0)}
+    with pytest.raises(DataError, match=f"no model .* begins with 'xyz'; there are .*{new}"):
+        export_embeddings(trained.home, file, "xyz")
+
+
+def test_nothing_to_export_says_what_to_run(trained: TrainedHome, tmp_path: Path) -> None:
+    file = tmp_path / "x.parquet"
     with pytest.raises(DataError, match=r"no trained model in .* Run cf-pipeline run first"):
-        export_embeddings(home, tmp_path / "x.parquet")
-    publish_model(home, NEW)
+        export_embeddings(trained.home, file)
+    old, new = trained.train(1), trained.train(2)
     with pytest.raises(DataError, match="Materialize the asset embeddings first"):
-        export_embeddings(home, tmp_path / "x.parquet")
-    publish_embeddings(home, OLD, 1.0)
-    publish(home, "project_split", project_split=pl.DataFrame({"project_id": [], "split": []}))
-    with pytest.raises(DataError, match=f"no embeddings of model {NEW}"):
-        export_embeddings(home, tmp_path / "x.parquet")
-    assert not (tmp_path / "x.parquet").exists()
+        export_embeddings(trained.home, file)
+    trained.embed(old, 1.0)
+    trained.split()
+    with pytest.raises(DataError, match=f"no embeddings of model {new} .* promote {new}"):
+        export_embeddings(trained.home, file)
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("name", ["absent/x.parquet", "."])
-def test_a_place_that_cannot_be_written(home: Home, tmp_path: Path, name: str) -> None:
-    publish_model(home, NEW)
-    publish_embeddings(home, NEW, 1.0)
-    publish(home, "project_split", project_split=pl.DataFrame({"project_id": [], "split": []}))
+def test_a_place_that_cannot_be_written(trained: TrainedHome, tmp_path: Path, name: str) -> None:
+    trained.embed(trained.train(1), 1.0)
+    trained.split()
     with pytest.raises(DataError, match=r"cannot be written: .* Choose another place"):
-        export_embeddings(home, tmp_path / name)
+        export_embeddings(trained.home, tmp_path / name)
 
 
-def test_scoreboards_show_what_is_there(home: Home) -> None:
-    publish_model(home, NEW)
-    assert scoreboards(home) == []
+def test_scoreboards_show_what_is_there(trained: TrainedHome) -> None:
+    new = trained.train(1)
+    assert scoreboards(trained.home) == []
     score = {"split": "test", "measure": "triplet_accuracy", "value": 0.6, "low": 0.5, "high": 0.7}
     scores = pl.DataFrame([
         {**score, "feature_set": name, "n_queries": 9, "n_groups": 8, "chosen": name == "color"}
         for name in ("chance", "color", "imagenet")
-    ]).with_columns(model_version=pl.lit(NEW))
+    ]).with_columns(model_version=pl.lit(new))
     difference = {"split": "test", "feature_set": "color", "reference": "imagenet"}
     figures = {"measure": "triplet_accuracy", "difference": 0.1, "low": -0.1, "high": 0.3}
-    apart = pl.DataFrame([{**difference, **figures, "model_version": NEW}])
-    publish(home, "similarity_scores", NEW, similarity_scores=scores, similarity_differences=apart)
-    titles = [title for title, _, _ in scoreboards(home)]
+    apart = pl.DataFrame([{**difference, **figures, "model_version": new}])
+    trained.publish(
+        "similarity_scores", new, similarity_scores=scores, similarity_differences=apart
+    )
+    titles = [title for title, _, _ in scoreboards(trained.home)]
     assert titles[1] == "Image similarity, test (triplet_accuracy: 9 queries of 8 groups)"
-    rows = {row[0]: row[1:] for row in scoreboards(home)[1][2]}
+    rows = {row[0]: row[1:] for row in scoreboards(trained.home)[1][2]}
     assert rows["color *"] == ["0.600 [0.500, 0.700]", "+0.100 [-0.100, +0.300]"]
     assert len(titles) == 2

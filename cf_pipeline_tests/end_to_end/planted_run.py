@@ -50,6 +50,19 @@ def choices(world: PlantedWorld) -> Choices:
     )
 
 
+def small_choices(world: PlantedWorld) -> Choices:
+    """The graph at a size that shows what is computed, not how good it is."""
+    smaller = {
+        "factorization.n_factors": 8,
+        "vision.epochs": 2,
+        "benchmark.n_resamples": 100,
+        "resources.threads": 1,
+        "resources.device": "cpu",
+    }
+    chosen = choices(world)
+    return chosen.model_copy(update={"set": {**chosen.set, **smaller}})
+
+
 @dataclass(frozen=True)
 class PlantedRun:
     """A world and the home in which the graph was run on it."""

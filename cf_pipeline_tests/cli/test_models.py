@@ -1,0 +1,248 @@
+"""`models`, `promote`, `gc` and `lineage` as a person meets them, without a training."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cf_pipeline.cli import app as cli
+from cf_pipeline.defs.running import instance_of
+from cf_pipeline.recipes.configuration import Choices
+from cf_pipeline.storage.home import Home
+from cf_pipeline_tests.defs.trained_home import TrainedHome
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def trained(
+    tmp_path: Path, make_home: Callable[[Path], Home], monkeypatch: pytest.MonkeyPatch
+) -> TrainedHome:
+    """An empty home, which the environment names."""
+    home = make_home(tmp_path / "home")
+    monkeypatch.setenv("CF_PIPELINE_HOME", str(home.path))
+    return TrainedHome(home)
+
+
+@pytest.fixture
+def cf(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`cf-pipeline` with arguments: its exit code, and what it prints on either stream."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cf-pipeline", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            cli.main()
+        said = capfd.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return int(exited.value.code or 0), said.out + said.err
+
+    return call
+
+
+@pytest.mark.parametrize("command", ["models", "promote", "gc", "lineage"])
+def test_help_has_an_example(cf: Command, command: str) -> None:
+    code, said = cf(command, "--help")
+    assert code == 0
+    assert f"Example: cf-pipeline {command}" in " ".join(said.split())
+
+
+def test_models_are_listed_newest_first_with_roles_and_scores(
+    trained: TrainedHome, cf: Command
+) -> None:
+    old = trained.train(1)
+    new = trained.train(2, inputs={"started_from": old})
+    trained.score(old, 0.625)
+    trained.appoint(challenger=new, champion=old, best=old)
+    code, said = cf("models")
+    assert code == 0
+    _, *lines = said.splitlines()
+    assert [line.split()[0] for line in lines] == [new, old]
+    assert lines[0].split()[1:] == ["challenger", "2026-01-04", "03:04:05", old]
+    assert lines[1].split()[1:] == [
+        *("best,", "champion"),
+        *("2026-01-03", "03:04:05"),
+        *("0.625", "0.625"),
+    ]
+
+
+def test_a_home_without_models_lists_none(trained: TrainedHome, cf: Command) -> None:
+    code, said = cf("models")
+    assert code == 0
+    assert said.split()[0] == "model"
+    assert len(said.splitlines()) == 1
+
+
+def test_promoting_needs_one_model_and_a_first_run(trained: TrainedHome, cf: Command) -> None:
+    code, said = cf("promote", "abc")
+    assert code == 1
+    assert "no model whose version begins with 'abc'; there are none" in said
+    old, new = trained.train(1), trained.train(2)
+    code, said = cf("promote", "")
+    assert code == 1
+    assert f"2 models whose version begins with ''; there are {new}, {old}" in said
+    code, said = cf("promote", old)
+    assert code == 1
+    assert "nothing was ever promoted here. Run cf-pipeline run first." in said
+
+
+def test_a_promoted_model_takes_the_role_and_leaves_the_others(
+    trained: TrainedHome, cf: Command
+) -> None:
+    old, new = trained.train(1), trained.train(2)
+    trained.cover()
+    trained.embed(old, 1.0)
+    trained.appoint(challenger=new, champion=new, best=new)
+    before = trained.warehouse.record("promoted_model")
+    assert cf("promote", old[:5]) == (0, f"{old} is the champion\n")
+    roles = trained.warehouse.frame("promoted_model", ("role", "model_version", "reason"))
+    kept = "so that there is one"
+    assert roles.rows() == [
+        ("best", new, kept),
+        ("challenger", new, kept),
+        ("champion", old, "promoted by hand"),
+    ]
+    after = trained.warehouse.record("promoted_model")
+    assert before is not None
+    assert after is not None
+    assert (after.inputs, after.code_version) == (before.inputs, before.code_version)
+    assert after.data_version != before.data_version
+    with instance_of(trained.home) as instance:
+        event = instance.get_latest_data_version_record(dg.AssetKey("promoted_model"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.tags["dagster/data_version"] == after.data_version
+    assert event.asset_materialization.metadata["champion"].value == old
+    # Whom one promotes again stays, and nothing is written.
+    assert cf("promote", old)[0] == 0
+    assert trained.warehouse.record("promoted_model") == after
+
+
+def test_a_champion_that_cannot_embed_is_told(trained: TrainedHome, cf: Command) -> None:
+    old, new = trained.train(1), trained.train(2)
+    trained.embed(old, 1.0)
+    trained.cover("another picture by now")
+    trained.appoint(challenger=new, champion=new, best=new)
+    code, said = cf("promote", old)
+    assert code == 1
+    assert f"{old} is the champion, but its embeddings failed: no checkpoint in " in said
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from cf_pipeline.storage.home import Home
+from cf_pipeline.storage.lock import Holder, HomeLock
+with HomeLock(Home(Path(sys.argv[1]))).acquire(Holder.current(), wait=False):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def elsewhere(trained: TrainedHome) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the home."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, trained.home.path], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_home_that_is_busy_is_neither_promoted_in_nor_collected(
+    trained: TrainedHome, cf: Command, elsewhere: subprocess.Popen[str]
+) -> None:
+    old, new = trained.train(1), trained.train(2)
+    trained.appoint(challenger=new, champion=new, best=new)
+    for command in (("promote", old), ("gc",), ("gc", "--dry-run")):
+        code, said = cf(*command)
+        assert code == 1
+        assert f"held by process {elsewhere.pid}" in said
+    rows = trained.warehouse.frame("promoted_model")
+    assert set(rows["model_version"]) == {new}
+
+
+def test_what_goes_is_said_before_and_after(trained: TrainedHome, cf: Command) -> None:
+    Choices(set={"promotion.keep": 1}).write(trained.home.config_path)
+    first, second = trained.train(1), trained.train(2)
+    third = trained.train(3, inputs={"started_from": first})
+    fourth = trained.train(4)
+    for model in (second, third):
+        trained.embed(model, 1.0)
+    # The champion continues the first, which has no role.
+    trained.appoint(challenger=fourth, champion=third, best=third)
+    folders = trained.home.artifacts_path / "checkpoint"
+    code, said = cf("gc", "--dry-run")
+    assert code == 0
+    counted = re.fullmatch(r"(.*): 1 model versions, 4 rows, 1 artifacts, 0.0 MB\n  (.*)\n", said)
+    assert counted is not None
+    assert counted.groups() == ("would go", second)
+    assert len(list(folders.iterdir())) == 4
+    code, said = cf("gc")
+    assert (code, said.split(":")[0]) == (0, "removed")
+    left = {first, third, fourth}
+    assert {path.name for path in folders.iterdir()} == left
+    for table in ("trained_cnn", "trained_on"):
+        assert set(trained.warehouse.frame(table)["model_version"]) == left
+    assert set(trained.warehouse.frame("embeddings")["model_version"]) == {third}
+    assert cf("gc")[1].startswith("removed: 0 model versions, 0 rows, 0 artifacts")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "lineage takes a PROJECT_ID or --model VERSION, one of them"),
+        (["1", "--model", "abc"], "lineage takes a PROJECT_ID or --model VERSION, one of them"),
+        (["nobody"], "no project 'nobody' in "),
+        (["--model", "xyz"], "trained_cnn has no version xyz in "),
+    ],
+)
+def test_a_lineage_of_nothing_is_refused(
+    trained: TrainedHome, cf: Command, arguments: list[str], expected: str
+) -> None:
+    trained.split()
+    code, said = cf("lineage", *arguments)
+    assert code == 1
+    assert expected in said
+
+
+def test_a_lineage_is_a_tree_or_json(trained: TrainedHome, cf: Command) -> None:
+    trained.split()
+    files = {"n": 1, "folders": [], "sha256": {"/data/[a].csv": "0a1b"}}
+    model = trained.train(
+        1, inputs={"project_split": "v1"}, metadata={"files": files, "recipe": "talk2015"}
+    )
+    trained.embed(model, 1.0)
+    code, said = cf("lineage", "--model", model[:4])
+    assert code == 0
+    lines = said.splitlines()
+    assert lines[0].startswith(f"trained_cnn {model}  code code of trained_cnn  2026-01-02 05:04")
+    assert lines[1].endswith("/data/[a].csv  sha256 0a1b")
+    assert "project_split v1" in lines[2]
+    of_project = cf("lineage", "01398047")[1].splitlines()
+    assert {"project_id: 01398047", "split: test", f"embedded_by: {model}"} <= set(of_project)
+    start = next(n for n, line in enumerate(of_project) if line.startswith("embeddings"))
+    assert f"trained_cnn {model}" in of_project[start + 1]
+    told = json.loads(cf("lineage", "01398047", "--json")[1])
+    assert told["split"] == "test"
+    assert [made["asset"] for made in told["made"]] == [
+        "embeddings",
+        "trained_cnn",
+        "project_split",
+    ]
+    assert told["made"][1]["files"] == files
+    assert json.loads(cf("lineage", "--model", model, "--json")[1])["choices"]["recipe"] == (
+        "talk2015"
+    )
