@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 def pytest_configure() -> None:
     """Keep what DuckDB's bindings say of the interpreter's own end behind pytest's closing line."""
     atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
+
+
+@pytest.fixture(autouse=True)
+def _our_loggers_speak() -> None:
+    """Whatever configured logging in an earlier test: Dagster's own set-up may silence loggers."""
+    logging.disable(logging.NOTSET)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.split(".")[0] == "cf_pipeline" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
