@@ -8,27 +8,29 @@ from cf_pipeline.defs.fingerprints import task_folders
 from cf_pipeline.defs.pictures import picture
 from cf_pipeline.defs.stage import Output, Stage
 
+JUDGED = (
+    "raw_interactions",
+    "raw_projects",
+    "covers",
+    "project_split",
+    "latent_factors",
+    "trained_cnn",
+    "embeddings",
+)
+"""What decides who is judged, and what is: of the scoreboard and of the comparison of models."""
+PROTOCOL = (
+    "dataset.truth",
+    "benchmark.n_triplets",
+    "benchmark.n_resamples",
+    "benchmark.seed",
+)
+"""What both go by."""
+
 
 @stage_asset(
     group="benchmark",
-    parents=(
-        "raw_interactions",
-        "raw_projects",
-        "covers",
-        "project_split",
-        "latent_factors",
-        "trained_cnn",
-        "embeddings",
-        "imagenet_embeddings",
-        "simple_embeddings",
-    ),
-    reads=(
-        "dataset.truth",
-        "benchmark.imagenet_form",
-        "benchmark.n_triplets",
-        "benchmark.n_resamples",
-        "benchmark.seed",
-    ),
+    parents=(*JUDGED, "imagenet_embeddings", "simple_embeddings"),
+    reads=(*PROTOCOL, "benchmark.imagenet_form"),
     checks=checks.SIMILARITY_SCORES,
 )
 def similarity_scores(stage: Stage) -> Output:
@@ -58,23 +60,8 @@ def similarity_scores(stage: Stage) -> Output:
 
 @stage_asset(
     group="benchmark",
-    parents=(
-        "raw_interactions",
-        "raw_projects",
-        "covers",
-        "project_split",
-        "latent_factors",
-        "trained_cnn",
-        "embeddings",
-        "similarity_scores",
-    ),
-    reads=(
-        "dataset.truth",
-        "promotion.tolerance",
-        "benchmark.n_triplets",
-        "benchmark.n_resamples",
-        "benchmark.seed",
-    ),
+    parents=(*JUDGED, "similarity_scores"),
+    reads=(*PROTOCOL, "promotion.tolerance"),
     checks=checks.PROMOTED_MODEL,
 )
 def promoted_model(stage: Stage) -> Output:

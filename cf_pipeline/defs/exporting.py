@@ -5,9 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from cf_pipeline.defs.models import champion_of, whole_version
-from cf_pipeline.defs.resources import open_warehouse
+from cf_pipeline.defs.resources import warehouse_of
 from cf_pipeline.errors import DataError
-from cf_pipeline.recipes.configuration import Choices, resolve
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 
@@ -81,7 +80,7 @@ def scoreboards(home: Home) -> list[tuple[str, list[str], list[list[str]]]]:
 
 
 def _current(home: Home) -> tuple[Warehouse, str]:
-    warehouse = open_warehouse(home, resolve(Choices.read(home.config_path)))
+    warehouse = warehouse_of(home)
     record = warehouse.record("trained_cnn")
     if record is None:
         raise DataError(f"no trained model in {home.path}. Run cf-pipeline run first.")

@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from cf_pipeline.defs.models import champion_of
-from cf_pipeline.defs.resources import open_warehouse
+from cf_pipeline.defs.models import champion_of, whole_version
+from cf_pipeline.defs.resources import warehouse_of
 from cf_pipeline.defs.staleness import FILES, STARTED_FROM
 from cf_pipeline.errors import DataError
-from cf_pipeline.recipes.configuration import SECTIONS, Choices, resolve
-from cf_pipeline.storage.history import version_record
+from cf_pipeline.recipes.configuration import SECTIONS, Choices
+from cf_pipeline.storage.history import history, version_record
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.warehouse import Warehouse
@@ -80,16 +80,16 @@ def lineage_of(home: Home, asset: str, version: str | None = None) -> Lineage:
     Raises:
         DataError: there is no such version.
     """
-    warehouse = _warehouse(home)
-    record = (
-        warehouse.record(asset)
-        if version is None
-        else version_record(warehouse, asset, _whole(warehouse, asset, version))
-    )
+    warehouse = warehouse_of(home)
+    if version is not None:
+        made = {record.data_version for record in history(warehouse, asset)}
+        version = whole_version(version, sorted(made))
+        record = version_record(warehouse, asset, version)
+    else:
+        record = warehouse.record(asset)
     if record is None:
         raise DataError(
-            f"{asset} has no version {version or 'yet'} in {home.path}. `cf-pipeline models` shows "
-            "the models, `cf-pipeline status` the assets that are there."
+            f"{asset} was not computed yet in {home.path}. `cf-pipeline status` shows what was."
         )
     missing: list[str] = []
     records = list(_walk(warehouse, record, missing))
@@ -102,7 +102,7 @@ def facts_of_project(home: Home, project_id: str) -> dict[str, Any]:
     Raises:
         DataError: there is no such project.
     """
-    warehouse = _warehouse(home)
+    warehouse = warehouse_of(home)
     rows = {
         table: warehouse.frame(table, where=f"{column} = ?", parameters=[project_id])
         for table, column in _TABLES_OF_PROJECTS.items()
@@ -135,29 +135,6 @@ _TABLES_OF_PROJECTS = {
     "trained_on": "project_id",
     "embeddings": "project_id",
 }
-
-
-def _warehouse(home: Home) -> Warehouse:
-    return open_warehouse(home, resolve(Choices.read(home.config_path)))
-
-
-def _whole(warehouse: Warehouse, asset: str, prefix: str) -> str:
-    """The one version that begins so.
-
-    Raises:
-        DataError: several do.
-    """
-    if not warehouse.has("record_history"):
-        return prefix
-    known = warehouse.frame(
-        "record_history",
-        ("data_version",),
-        where="asset = ? and starts_with(data_version, ?)",
-        parameters=[asset, prefix],
-    )["data_version"].unique()
-    if len(known) > 1:
-        raise DataError(f"{prefix!r} is the beginning of {len(known)} versions: write more of it.")
-    return str(known[0]) if len(known) else prefix
 
 
 def _walk(warehouse: Warehouse, first: AssetRecord, missing: list[str]) -> Iterator[AssetRecord]:

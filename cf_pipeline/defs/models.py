@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from cf_pipeline.defs.promotion import BY_HAND
-from cf_pipeline.defs.resources import open_warehouse
+from cf_pipeline.defs.resources import warehouse_of
 from cf_pipeline.defs.running import held, run_pipeline
 from cf_pipeline.defs.staleness import STARTED_FROM
 from cf_pipeline.errors import DataError
@@ -46,7 +46,7 @@ class Model:
 
 def models(home: Home) -> list[Model]:
     """Every model that the home holds, newest first."""
-    warehouse = _warehouse(home)
+    warehouse = warehouse_of(home)
     if not warehouse.has("trained_cnn"):
         return []
     trained = warehouse.frame("trained_cnn", ("model_version", "trained_at"))
@@ -75,7 +75,7 @@ def promote(home: Home, definitions: dg.Definitions, prefix: str) -> str:
             cannot be embedded.
         HomeBusyError: a run is going on.
     """
-    warehouse = _warehouse(home)
+    warehouse = warehouse_of(home)
     version = whole_version(prefix, [model.version for model in models(home)])
     with held(home, wait=False) as instance:
         record = warehouse.record("promoted_model")
@@ -98,18 +98,15 @@ def champion_of(warehouse: Warehouse) -> str | None:
 
 
 def whole_version(prefix: str, versions: Sequence[str]) -> str:
-    """The one model version that begins so.
+    """The one version that begins so.
 
     Raises:
         DataError: none does, or several.
     """
     found = [version for version in versions if version.startswith(prefix)]
     if len(found) != 1:
-        what = "no model" if not found else f"{len(found)} models"
-        raise DataError(
-            f"{what} whose version begins with {prefix!r}; there are "
-            f"{', '.join(versions) or 'none'}."
-        )
+        what = f"{len(found)} versions begin" if found else "no version begins"
+        raise DataError(f"{what} with {prefix!r}; there are {', '.join(versions) or 'none'}.")
     return found[0]
 
 
@@ -140,7 +137,7 @@ def collect_garbage(home: Home, *, dry_run: bool) -> Collection:
         HomeBusyError: a run is going on.
     """
     configuration = resolve(Choices.read(home.config_path))
-    warehouse, artifacts = _warehouse(home), Artifacts(home.artifacts_path)
+    warehouse, artifacts = warehouse_of(home), Artifacts(home.artifacts_path)
     with held(home, wait=False):
         keep = _kept(warehouse, models(home), configuration.promotion.keep)
         planned = collecting.plan(warehouse, artifacts, keep)
@@ -220,7 +217,3 @@ def _lacks_embeddings(warehouse: Warehouse, version: str) -> bool:
             [version],
         ).fetchall()[0]
     return bool(missing)
-
-
-def _warehouse(home: Home) -> Warehouse:
-    return open_warehouse(home, resolve(Choices.read(home.config_path)))

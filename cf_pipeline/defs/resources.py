@@ -105,6 +105,15 @@ def open_warehouse(home: Home, configuration: Configuration) -> Warehouse:
     )
 
 
+def warehouse_of(home: Home) -> Warehouse:
+    """The warehouse of a home, as its own configuration says.
+
+    Raises:
+        ConfigError: the configuration cannot be read.
+    """
+    return open_warehouse(home, resolve(Choices.read(home.config_path)))
+
+
 def fail_dead_run(instance: dg.DagsterInstance, holder: Holder) -> None:
     """Mark the run of a process that died with the lock as failed."""
     run = instance.get_run_by_id(holder.run_id) if holder.run_id else None

@@ -57,10 +57,6 @@ class PruningReport:
         """Pairs divided by users times projects, after both cuts."""
         return self.pairs / (self.users * self.projects)
 
-    def rounds_frame(self) -> pl.DataFrame:
-        """One row per cut, in order."""
-        return pl.DataFrame([vars(round_) for round_ in self.rounds])
-
 
 def representatives(covers: pl.DataFrame) -> pl.DataFrame:
     """The project that stands for each project: the smallest id with the same cover bytes.

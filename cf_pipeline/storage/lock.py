@@ -210,12 +210,6 @@ def holder_of(home: Home) -> Holder | None:
         time.sleep(_PROBE_POLL_SECONDS)
 
 
-def dead_holder(home: Home) -> Holder | None:
-    """Who died holding a home that nobody has taken since; None otherwise. Nothing is written."""
-    with _probed(home) as free:
-        return _read(home) if free else None
-
-
 @contextlib.contextmanager
 def _probed(home: Home) -> Iterator[bool]:
     """Whether the lock is free; if so, nobody can take it until the block ends: keep it short.

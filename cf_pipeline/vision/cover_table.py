@@ -12,9 +12,6 @@ from cf_pipeline.vision.config import CoversConfig
 from cf_pipeline.vision.covers import inspect_covers
 from cf_pipeline.vision.looks import assign_looks
 
-MAX_GROUP_SHARE = 0.05
-"""A look group with more of all covers than this means that the thresholds are too loose."""
-
 
 def build_cover_table(
     projects: pl.DataFrame,
@@ -76,12 +73,6 @@ def summarize(covers: pl.DataFrame) -> dict[str, float]:
         figures[f"{column}s"] = len(sizes)
         figures[f"largest_{column}"] = int(sizes.max() or 0)  # type: ignore[arg-type]
     return figures
-
-
-def largest_group_share(covers: pl.DataFrame) -> float:
-    """Share of all readable covers that the largest look group holds."""
-    readable = covers.drop_nulls("look_group")
-    return summarize(covers)["largest_look_group"] / max(1, readable.height)
 
 
 def largest_look_groups(

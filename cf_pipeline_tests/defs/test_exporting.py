@@ -64,7 +64,7 @@ def test_the_champion_is_exported_and_another_model_where_one_is_named(
     assert values(file) == {(old, 1.0)}
     assert export_embeddings(trained.home, file, new[:6]) == (2, new)
     assert values(file) == {(new, 2.0)}
-    with pytest.raises(DataError, match=f"no model .* begins with 'xyz'; there are .*{new}"):
+    with pytest.raises(DataError, match=f"no version begins with 'xyz'; there are .*{new}"):
         export_embeddings(trained.home, file, "xyz")
 
 

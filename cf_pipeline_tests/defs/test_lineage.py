@@ -111,13 +111,13 @@ def test_what_is_not_recorded_is_said(trained: TrainedHome) -> None:
 
 
 def test_an_unknown_version_is_refused(trained: TrainedHome) -> None:
-    with pytest.raises(DataError, match="trained_cnn has no version yet in"):
+    with pytest.raises(DataError, match="trained_cnn was not computed yet in"):
         lineage_of(trained.home, "trained_cnn")
-    with pytest.raises(DataError, match=r"no version abc in .* `cf-pipeline models` shows"):
+    with pytest.raises(DataError, match="no version begins with 'abc'"):
         lineage_of(trained.home, "trained_cnn", "abc")
     publish_matrix(trained, "m1")
     publish_matrix(trained, "m2")
-    with pytest.raises(DataError, match="'m' is the beginning of 2 versions"):
+    with pytest.raises(DataError, match="2 versions begin with 'm'; there are m1, m2"):
         lineage_of(trained.home, "pruned_matrix", "m")
     assert lineage_of(trained.home, "pruned_matrix", "m1").made[0].data_version == "m1"
 

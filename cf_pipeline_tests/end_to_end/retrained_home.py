@@ -22,6 +22,7 @@ from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline.synthetic.config import PlantedConfig
 from cf_pipeline.synthetic.planted import PlantedWorld
+from cf_pipeline_tests.end_to_end import planted_run
 
 SMALL = PlantedConfig(
     n_users=300,
@@ -53,22 +54,10 @@ PROCESS = {
 
 
 def choices(world: PlantedWorld) -> Choices:
-    """The graph at a size that takes seconds."""
-    return Choices(
-        dataset=str(world.dataset_file),
-        budget="demo",
-        set={
-            "benchmark.tasks.noto_emoji": str(world.task_folder),
-            "benchmark.n_resamples": 200,
-            "benchmark.n_triplets": 10,
-            "baselines.imagenet_image_size": 32,
-            "factorization.n_factors": 12,
-            "vision.init": "scratch",
-            "vision.image_size": 32,
-            "vision.epochs": 8,
-            **PROCESS,
-        },
-    )
+    """Those of the planted run, with less to average over."""
+    planted = planted_run.choices(world)
+    smaller = {"benchmark.n_resamples": 200, "benchmark.n_triplets": 10, "vision.epochs": 8}
+    return planted.model_copy(update={"set": {**planted.set, **smaller, **PROCESS}})
 
 
 @dataclass(frozen=True)

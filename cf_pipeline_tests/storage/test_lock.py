@@ -18,7 +18,7 @@ import pytest
 
 from cf_pipeline.errors import ConfigError, HomeBusyError
 from cf_pipeline.storage.home import Home
-from cf_pipeline.storage.lock import Holder, HomeLock, dead_holder, holder_of
+from cf_pipeline.storage.lock import Holder, HomeLock, holder_of
 
 HOLD = """
 import os, subprocess, sys
@@ -123,34 +123,28 @@ def test_asking_names_a_holder_of_another_process_and_one_that_died(
     holder = holder_of(home)
     assert holder is not None
     assert (holder.pid, holder.run_id) == (other.pid, "run-7")
-    assert dead_holder(home) is None
     other.kill()
     other.wait()
     end = time.monotonic() + 10  # its forked child lets go of the lock as soon as it runs
     while holder_of(home) is not None and time.monotonic() < end:
         time.sleep(0.01)
     assert holder_of(home) is None
-    for _ in range(2):
-        assert dead_holder(home) == holder
     assert home.holder_path.read_bytes() == note
     with HomeLock(home).acquire(Holder.current("mine"), wait=False) as lease:
         assert lease.previous == holder
-        assert dead_holder(home) is None
-    assert dead_holder(home) is None
 
 
 def test_asking_a_free_home_writes_nothing_and_asking_a_held_one_names_this_process(
     home: Home,
 ) -> None:
     before = sorted(home.path.iterdir())
-    assert (holder_of(home), dead_holder(home)) == (None, None)
+    assert holder_of(home) is None
     assert sorted(home.path.iterdir()) == before
     mine = Holder.current("mine", run_id="run-1")
     with HomeLock(home).acquire(mine, wait=False):
         assert holder_of(home) == mine
-        assert dead_holder(home) is None
         assert not is_free(home)
-    assert (holder_of(home), dead_holder(home)) == (None, None)
+    assert holder_of(home) is None
     assert is_free(home)
 
 

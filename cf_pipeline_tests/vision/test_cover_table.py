@@ -7,7 +7,6 @@ from cf_pipeline.errors import DataError
 from cf_pipeline.vision.config import CoversConfig
 from cf_pipeline.vision.cover_table import (
     build_cover_table,
-    largest_group_share,
     largest_look_groups,
     summarize,
 )
@@ -73,7 +72,7 @@ def test_who_looks_alike_is_one_group(table):
     assert groups["broken"] is groups["absent"] is groups["unnamed"] is None
 
 
-def test_summary_and_share(table):
+def test_summary(table):
     assert summarize(table) == {
         "covers_ok": 4,
         "covers_missing": 2,
@@ -83,7 +82,6 @@ def test_summary_and_share(table):
         "look_components": 2,
         "largest_look_component": 3,
     }
-    assert largest_group_share(table) == 3 / 4
 
 
 def test_the_largest_groups_are_shown_as_different_files(table):
