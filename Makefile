@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # One thread for BLAS: implicit and torch bring their own.
 export OPENBLAS_NUM_THREADS := 1
+# A file's tests share what they set up; a process takes about 1 GB.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test test-all fast slow check format bench clean
@@ -23,10 +25,10 @@ test: check fast ## Lint, types, import contracts and the fast tests
 test-all: test slow ## The same and the slow tests
 
 fast: $(INSTALLED)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" $(PARALLEL)
 
 slow: $(INSTALLED)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow $(PARALLEL)
 
 check: $(INSTALLED) ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -116,6 +116,7 @@ def project_split(stage: Stage) -> Output:
 
     What looks alike or shares provenance stays together.
     """
+    from cf_pipeline.figures.distributions import split_counts
     from cf_pipeline.interactions.splitting import split_projects, summarize
 
     before = stage.frame("project_split") if stage.previous else None
@@ -125,4 +126,9 @@ def project_split(stage: Stage) -> Output:
         config=stage.configuration.split,
         max_component_share=stage.dataset.split.max_component_share,
     )
-    return Output({"project_split": split.assignment}, summarize(split, before))
+    facts = summarize(split, before)
+    sizes = {name: int(facts.get(name, 0)) for name in ("train", "validation", "test")}
+    return Output(
+        {"project_split": split.assignment},
+        {**facts, "projects_by_split": picture(split_counts(sizes), "projects by split")},
+    )

@@ -13,8 +13,9 @@ from cf_pipeline.defs.stage import Output, Stage
 )
 def training_set(stage: Stage) -> Output:
     """Covers and factors of train and validation projects: all that the network learns from."""
+    from cf_pipeline.figures.panels import contact_sheet
     from cf_pipeline.interactions.matrix import project_degrees
-    from cf_pipeline.vision.training_set import select_training_set
+    from cf_pipeline.vision.training_set import example_covers, select_training_set
 
     table = select_training_set(
         stage.frame("latent_factors", "id", "factors", "folded_in", where="side = 'project'"),
@@ -23,7 +24,8 @@ def training_set(stage: Stage) -> Output:
         project_degrees(stage.frame("pruned_matrix", "user_id", "project_id")),
     )
     counts = dict(table.group_by("split").len().sort("split").iter_rows())
-    return Output({"training_set": table}, counts)
+    sheet = contact_sheet(example_covers(table), columns=20, title="What the network learns from")
+    return Output({"training_set": table}, {**counts, "examples": picture(sheet, "train covers")})
 
 
 @stage_asset(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 
 from cf_pipeline.errors import DataError
@@ -50,3 +52,14 @@ def select_training_set(
                 "with factors have a readable cover. Check covers, or loosen pruning and split."
             )
     return kept.sort("project_id")
+
+
+def example_covers(table: pl.DataFrame, n: int = 120) -> list[Path]:
+    """Covers of some train projects, the same ones for the same table, for a picture.
+
+    Args:
+        table: as `select_training_set` returns it.
+        n: at most so many.
+    """
+    train = table.filter(pl.col("split") == "train")
+    return [Path(path) for path in train.sample(min(n, train.height), seed=0)["path"]]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import numpy as np
 from scipy.linalg import orthogonal_procrustes
 
 from cf_pipeline.definitions import defs
 from cf_pipeline.defs.exporting import scoreboards
-from cf_pipeline.defs.running import RunOutcome, instance_of, run_pipeline
+from cf_pipeline.defs.running import RunOutcome, run_pipeline
 from cf_pipeline.factorization.config import FactorizationConfig
 from cf_pipeline.factorization.placing import train_matrix
 from cf_pipeline.factorization.ranking import hold_out, rank_users
@@ -84,14 +83,6 @@ class PlantedRun:
         record = self.warehouse.record(asset)
         assert record is not None, asset
         return record.data_version
-
-    def computed_covers(self, asset: str) -> float:
-        """How many covers an asset embedded when it was computed last."""
-        with instance_of(self.home) as instance:
-            event = instance.get_latest_materialization_event(dg.AssetKey(asset))
-        assert event is not None
-        assert event.asset_materialization is not None
-        return float(event.asset_materialization.metadata["covers_embedded"].value)
 
     def measured(self) -> dict[str, float]:
         """Every figure that FLOORS has a floor for."""

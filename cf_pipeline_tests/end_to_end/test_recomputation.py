@@ -116,6 +116,7 @@ def test_epochs_reach_the_network_and_what_follows(there: Place) -> None:
     computed = there.settle()
     assert_each_once_and_in_order(computed)
     assert set(computed) == BELOW_THE_NETWORK
+    assert there.warehouse.frame("trained_cnn").height == 2  # the earlier model's rows stay
 
 
 def test_a_comment_computes_nothing_and_code_does(there: Place, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.training_set import select_training_set
+from cf_pipeline.vision.training_set import example_covers, select_training_set
 
 
 @pytest.fixture
@@ -83,3 +83,12 @@ def test_an_empty_half(tables, half):
     tables["covers"] = tables["covers"].filter(~pl.col("project_id").is_in(gone.implode()))
     with pytest.raises(DataError, match=f"training_set has no {half} projects"):
         select_training_set(**tables)
+
+
+def test_examples_are_train_covers_and_the_same_for_the_same_table(tables):
+    kept = select_training_set(**tables)
+    some = example_covers(kept, 3)
+    assert len(set(some)) == 3
+    assert {path.name for path in some} <= {f"p{i}.png" for i in range(4)}
+    assert example_covers(kept, 3) == some
+    assert len(example_covers(kept, 99)) == 4
