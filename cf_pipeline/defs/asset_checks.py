@@ -4,6 +4,7 @@ A blocking check that fails rolls the write back, so that what was good before s
 nothing below sees the bad rows. Without new rows the checks look at those that are there.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,7 @@ class Check:
     def spec(self, asset: str) -> dg.AssetCheckSpec:
         """What Dagster is told of it."""
         return dg.AssetCheckSpec(
-            self.name, asset=asset, description=self.look.__doc__, blocking=self.blocking
+            self.name, asset=asset, description=inspect.getdoc(self.look), blocking=self.blocking
         )
 
 

@@ -7,6 +7,7 @@ materialization says `unchanged`. What the body returns is written with its reco
 transaction, unless a blocking check turns it away, and the data version comes from the rows.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def _dagster_asset(
         deps=list(spec.parents),
         code_version=spec.code_version,
         check_specs=[check.spec(spec.asset) for check in checks],
-        description=body.__doc__,
+        description=inspect.getdoc(body),
         kinds=kinds,
         **described(spec, body),
     )

@@ -5,7 +5,7 @@ import polars as pl
 from cf_pipeline.defs import checks, fingerprints
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.fingerprints import task_folders
-from cf_pipeline.defs.pictures import picture
+from cf_pipeline.defs.pictures import picture, with_tables
 from cf_pipeline.defs.stage import Output, Stage
 
 JUDGED = (
@@ -54,8 +54,8 @@ def similarity_scores(stage: Stage) -> Output:
     }
     wandb_run = track_evaluation(stage, model, tables, pictures)
     shown = {name: picture(png, name) for name, png in pictures.items()}
-    facts = {**summarize_similarity(result), "wandb_run": wandb_run}
-    return Output(tables, {**facts, **shown}, scope=model)
+    facts = with_tables(summarize_similarity(result), "scoreboard", "pools")
+    return Output(tables, {**facts, "wandb_run": wandb_run, **shown}, scope=model)
 
 
 @stage_asset(

@@ -2,7 +2,7 @@
 
 from cf_pipeline.defs import checks, fingerprints
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.pictures import degree_picture, picture
+from cf_pipeline.defs.pictures import degree_picture, picture, with_tables
 from cf_pipeline.defs.stage import Output, Stage
 
 
@@ -102,7 +102,8 @@ def pruned_matrix(stage: Stage) -> Output:
         )
         kept = stage.spilled(con, "from kept_pairs order by all")
     degrees = picture(degree_picture(report, config), "degrees before and after pruning")
-    return Output({"pruned_matrix": kept}, {**summarize(report), "degrees": degrees})
+    facts = with_tables(summarize(report), "rounds")
+    return Output({"pruned_matrix": kept}, {**facts, "degrees": degrees})
 
 
 @stage_asset(

@@ -1,7 +1,8 @@
-"""Pictures as metadata that the UI shows."""
+"""Pictures and tables as metadata that the UI shows."""
 
 import base64
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -15,6 +16,11 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """An inline image; the figures are below 100 KB each, so the event log stays small."""
     encoded = base64.b64encode(png).decode()
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{encoded})")
+
+
+def with_tables(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The facts, those named being tables in Markdown, which the UI then draws."""
+    return {**facts, **{name: dg.MetadataValue.md(str(facts[name])) for name in names}}
 
 
 def degree_picture(report: "PruningReport", config: PruningConfig) -> bytes:

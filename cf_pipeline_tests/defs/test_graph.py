@@ -97,6 +97,7 @@ def test_every_asset_says_what_it_is(definitions: dg.Definitions) -> None:
     for asset in assets(definitions):
         name = asset.key.to_user_string()
         assert asset.description, name
+        assert "\n    " not in asset.description, f"{name}: the UI would draw code"
         assert asset.owners == ["team:cf_pipeline"], name
         assert "duckdb" in asset.kinds, name
         assert asset.group_name in {

@@ -47,6 +47,18 @@ def test_a_second_run_computes_nothing_and_says_so(lab: Lab) -> None:
     assert first["dagster/row_count"] == lab.rows("pruned_matrix").height
 
 
+def test_pictures_and_tables_are_drawn_rather_than_read(lab: Lab) -> None:
+    with instance_of(lab.home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("pruned_matrix"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown = event.asset_materialization.metadata
+    for name, begins in {"degrees": "![", "rounds": "| cut |"}.items():
+        entry = shown[name]
+        assert isinstance(entry, dg.MarkdownMetadataValue)
+        assert str(entry.value).startswith(begins)
+
+
 def test_what_a_materialization_is_tagged_with(lab: Lab) -> None:
     record = lab.warehouse.record("pruned_matrix")
     assert record is not None
