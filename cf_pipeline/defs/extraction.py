@@ -25,7 +25,10 @@ def execution(stage: Stage) -> "Execution":
 
     resources = stage.configuration.resources
     return Execution.of(
-        resources.device, resources.n_threads, stage.scratch, resources.embedding_batch
+        resources.device,
+        resources.n_threads,
+        stage.scratch,
+        batch_size=resources.embedding_batch,
     )
 
 

@@ -30,6 +30,11 @@ class ResourcesConfig(BaseModel):
     threads: int = Field(0, ge=0, description="Threads for decoding and ALS; 0: one per core.")
     memory_limit: str = Field("2GB", description="DuckDB's memory before it spills to disk.")
     embedding_batch: int = Field(64, ge=1, description="Covers embedded at once.")
+    checkpoint_activations: bool = Field(
+        True,
+        description="Training computes activations again in the backward pass instead of keeping "
+        "them: less memory, more time.",
+    )
     training: Literal["child", "same"] = Field(
         "child",
         description="Process that trains: a child that dies with its run, or the run's own.",

@@ -37,6 +37,8 @@ class Architecture:
         mean: subtracted from pixel values 0 to 255, per channel.
         std: divides them afterwards, per channel.
         build: makes the network with random weights, features pooled, no classifier.
+        checkpointed: names of the modules that training may checkpoint; none: too few activations
+            to be worth the time.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Architecture:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     build: Callable[[], nn.Module]
+    checkpointed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         (127.0, 127.0, 127.0),
         (128.0, 128.0, 128.0),
         lambda: timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0),
+        checkpointed=tuple(f"blocks.{stage}" for stage in range(7)),
     ),
     "resnet_small": Architecture(
         "resnet_small", 256, (127.5, 127.5, 127.5), (64.0, 64.0, 64.0), SmallResNet

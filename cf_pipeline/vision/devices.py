@@ -27,17 +27,33 @@ class Execution:
         threads: for decoding covers.
         scratch: an existing directory for files that the caller removes.
         batch_size: covers embedded at once.
+        checkpoint_activations: whether training gives time for memory, as `memory` says.
     """
 
     device: torch.device
     threads: int
     scratch: Path
     batch_size: int = 64
+    checkpoint_activations: bool = True
 
     @classmethod
-    def of(cls, device: str, threads: int, scratch: Path, batch_size: int = 64) -> Execution:
+    def of(
+        cls,
+        device: str,
+        threads: int,
+        scratch: Path,
+        *,
+        batch_size: int = 64,
+        checkpoint_activations: bool = True,
+    ) -> Execution:
         """From configuration: `auto` and 0 threads mean what the machine has."""
-        return cls(choose_device(device), threads or torch.get_num_threads(), scratch, batch_size)
+        return cls(
+            choose_device(device),
+            threads or torch.get_num_threads(),
+            scratch,
+            batch_size,
+            checkpoint_activations,
+        )
 
 
 def choose_device(name: str) -> torch.device:

@@ -20,6 +20,7 @@ from cf_pipeline.vectors import Matrix, Progress, silent
 from cf_pipeline.vision.backbones import CoverInput, normalize
 from cf_pipeline.vision.covers import fit_cover, open_cover
 from cf_pipeline.vision.devices import Execution, on_device
+from cf_pipeline.vision.memory import freed_memory_kept
 
 Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]
 """Cover files to one or more matrices with a row per file."""
@@ -51,7 +52,7 @@ def embed_covers(
     network = on_device(network.eval(), device)
     parts: list[tuple[Matrix, ...]] = []
     done = 0
-    with torch.inference_mode():
+    with torch.inference_mode(), freed_memory_kept(device):
         for covers in _decoded_batches(paths, cover_input, execution):
             padded = np.concatenate([covers, np.repeat(covers[:1], batch_size - len(covers), 0)])
             given = network(

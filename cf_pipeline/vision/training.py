@@ -31,6 +31,7 @@ from cf_pipeline.vision.batches import Examples, TrainBatches, ValidationCovers
 from cf_pipeline.vision.checkpoint import Manifest
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.devices import Execution, on_device, seed_everything
+from cf_pipeline.vision.memory import activations_checkpointed, freed_memory_kept
 from cf_pipeline.vision.objectives import TargetFrame, objective
 
 WARM_UP_SHARE = 0.2
@@ -113,7 +114,10 @@ def train(
     batches = TrainBatches(train_set, config, frame, execution, generator)
     validation = ValidationCovers(validation_set, config, frame, execution)
     loop = _Loop(network, architecture, config, execution.device, batches, listeners)
-    history, best_epoch = loop.run(validation)
+    names = architecture.checkpointed if execution.checkpoint_activations else ()
+    blocks = [network.backbone.get_submodule(name) for name in names]
+    with activations_checkpointed(blocks):
+        history, best_epoch = loop.run(validation)
     manifest = Manifest(
         architecture=architecture.name,
         image_size=config.image_size,
@@ -210,8 +214,9 @@ class _Loop:
         history: list[dict[str, float]] = []
         best_epoch, best_state = 0, self.network.state_dict()
         for epoch in range(1, self.config.epochs + 1):
-            figures = self.run_epoch(epoch)
-            figures |= validation.score(self.network, self.architecture, self.device)
+            with freed_memory_kept(self.device):  # an epoch long: what is kept fragments
+                figures = self.run_epoch(epoch)
+                figures |= validation.score(self.network, self.architecture, self.device)
             history.append(figures)
             self.listeners.on_epoch(epoch, figures)
             cosine = figures["validation_cosine"]
