@@ -62,7 +62,7 @@ class TrainingSpec(BaseModel):
     vision: VisionConfig
     device: str = "auto"
     threads: int = 0
-    checkpoint_activations: bool = True
+    checkpointing: bool = True
     start: Path | None = None
     """Folder of an earlier checkpoint to continue from; None: begin as configured."""
     start_version: str | None = None
@@ -109,12 +109,7 @@ def run_training(
             train_set,
             validation_set,
             spec.vision,
-            execution=Execution.of(
-                spec.device,
-                spec.threads,
-                Path(decoded),
-                checkpoint_activations=spec.checkpoint_activations,
-            ),
+            execution=Execution.of(spec.device, spec.threads, Path(decoded), spec.checkpointing),
             listeners=listeners,
             start=start,
         )

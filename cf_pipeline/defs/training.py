@@ -76,7 +76,7 @@ def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
         vision=stage.configuration.vision,
         device=resources.device,
         threads=resources.n_threads,
-        checkpoint_activations=resources.checkpoint_activations,
+        checkpointing=resources.checkpoint_activations,
         start=start.folder if start else None,
         start_version=start.version if start else None,
     )

@@ -27,14 +27,14 @@ class Execution:
         threads: for decoding covers.
         scratch: an existing directory for files that the caller removes.
         batch_size: covers embedded at once.
-        checkpoint_activations: whether training gives time for memory, as `memory` says.
+        checkpointing: whether training gives time for memory, as `memory` says.
     """
 
     device: torch.device
     threads: int
     scratch: Path
     batch_size: int = 64
-    checkpoint_activations: bool = True
+    checkpointing: bool = True
 
     @classmethod
     def of(
@@ -42,9 +42,9 @@ class Execution:
         device: str,
         threads: int,
         scratch: Path,
+        checkpointing: bool = True,
         *,
         batch_size: int = 64,
-        checkpoint_activations: bool = True,
     ) -> Execution:
         """From configuration: `auto` and 0 threads mean what the machine has."""
         return cls(
@@ -52,7 +52,7 @@ class Execution:
             threads or torch.get_num_threads(),
             scratch,
             batch_size,
-            checkpoint_activations,
+            checkpointing,
         )
 
 

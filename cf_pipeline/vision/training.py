@@ -99,7 +99,6 @@ def train(
         DataError: fewer train covers than a batch of two, no validation covers, or a loss or a
             validation cosine that is not finite.
     """
-    listeners = listeners or Listeners()
     if len(train_set.paths) < 2 or not validation_set.paths:
         raise DataError(
             f"training needs at least 2 train covers and 1 validation cover, got "
@@ -113,10 +112,9 @@ def train(
     frame = TargetFrame.of(train_set.factors)
     batches = TrainBatches(train_set, config, frame, execution, generator)
     validation = ValidationCovers(validation_set, config, frame, execution)
-    loop = _Loop(network, architecture, config, execution.device, batches, listeners)
-    names = architecture.checkpointed if execution.checkpoint_activations else ()
-    blocks = [network.backbone.get_submodule(name) for name in names]
-    with activations_checkpointed(blocks):
+    loop = _Loop(network, architecture, config, execution.device, batches, listeners or Listeners())
+    names = architecture.checkpointed if execution.checkpointing else ()
+    with activations_checkpointed(map(network.backbone.get_submodule, names)):
         history, best_epoch = loop.run(validation)
     manifest = Manifest(
         architecture=architecture.name,
