@@ -20,7 +20,7 @@ from cf_pipeline.benchmark.queries import measures_of, score_features
 from cf_pipeline.benchmark.scorers import CosineScorer
 from cf_pipeline.benchmark.truth import build_truth, truth_events, united_projects
 from cf_pipeline.interactions.pruning import representatives
-from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.sources.purposes import owner_users, truth_kinds
 from cf_pipeline.storage.home import Home

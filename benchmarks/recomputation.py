@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cf_pipeline.benchmark.report import markdown
-from cf_pipeline.defs.fingerprints import task_folders
+from cf_pipeline.recompute.fingerprints import task_folders
 from cf_pipeline.defs.running import run_pipeline
 from cf_pipeline.errors import ConfigError, DataError
-from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.sources.files import covers_folder, interaction_files, project_files
 from cf_pipeline.storage.home import Home

@@ -15,8 +15,8 @@ import platform
 from pathlib import Path
 
 from cf_pipeline.benchmark.report import markdown
-from cf_pipeline.defs.exporting import scoreboards
-from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.models.exporting import scoreboards
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 

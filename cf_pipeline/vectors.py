@@ -1,16 +1,14 @@
 """Vectors with their ids: the currency between rooms.
 
 A feature set, a set of factors and a set of embeddings are the same thing: one id (text, the
-outside key) per row of a float32 matrix. Similarity is the cosine throughout, so unit norm and
-exact top-k live here too.
+outside key) per row of a float32 matrix. Similarity is the cosine throughout, so unit norm lives
+here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -106,30 +104,3 @@ def unit_norm(vectors: Matrix) -> Matrix:
     """Rows scaled to Euclidean length 1; a zero row stays zero. Shape (n, d) to (n, d)."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
-
-
-def top_k(scores: Matrix, k: int) -> Indices:
-    """Column numbers of the k largest scores of every row, best first, shape (n, k).
-
-    Equal scores are ordered by column number, so the answer is the same everywhere.
-    """
-    k = min(k, scores.shape[1])
-    return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int64)
-
-
-class FeatureExtractor(Protocol):
-    """What every feature set needs: cover files in, one vector each out."""
-
-    @property
-    def name(self) -> str:
-        """The feature set, a word of the vocabulary."""
-        ...
-
-    @property
-    def n_dimensions(self) -> int:
-        """Length of a vector."""
-        ...
-
-    def extract(self, paths: Sequence[Path], progress: Progress = silent) -> Matrix:
-        """float32 features, shape (len(paths), n_dimensions), one row per path in order."""
-        ...

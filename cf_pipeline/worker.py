@@ -2,8 +2,7 @@
 
 `run_training` trains here. `train_in_child` starts `python -m cf_pipeline.worker SPEC OUT` and
 gives the same answer: a native crash or a cancel then ends the child and nothing else. The child
-says one JSON object per line on standard output: batches, epochs, log records, and at the end
-`done` or `error`.
+says one JSON object per line on its output: batches, epochs, log records, then `done` or `error`.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def run_training(
     *,
     scratch: Path | None = None,
 ) -> History:
-    """Train as the spec says and write the checkpoint into `out`.
+    """Train as the spec says, write the checkpoint into `out`, give the figures of every epoch.
 
     Args:
         spec: what to train on and how.
@@ -84,10 +83,8 @@ def run_training(
         listeners: who hears of batches and epochs.
         scratch: an existing folder for decoded covers; by default that of the training set.
 
-    Returns:
-        The figures of every epoch.
-
     Raises:
+        ConfigError: the backbone or the objective cannot be used.
         DataError: the training set or the checkpoint to start from cannot be used.
     """
     from cf_pipeline.vision.batches import Examples
@@ -217,8 +214,8 @@ def _died(status: int, words: str) -> TrainingDiedError:
     how = f"ended with status {status} and no checkpoint"
     advice = "Mend what the last line names and start the run again."
     if status < 0:
-        names = {one.value: one.name for one in signal.Signals}
-        how = f"was ended by {names.get(-status, f'signal {-status}')}"
+        name = {one.value: one.name for one in signal.Signals}.get(-status, f"signal {-status}")
+        how = f"was ended by {name}"
         advice = _ADVICE.get(-status, _CRASHED)
     last = f"Its standard error ends with:\n{words}" if words else "Its standard error is empty."
     return TrainingDiedError(f"the training process {how}. {advice} {last}")
@@ -275,7 +272,6 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("cf_pipeline").setLevel(logging.INFO)
     logging.captureWarnings(True)
     spec_file, out = (Path(argument) for argument in arguments[:2])
-    spec = TrainingSpec.model_validate_json(spec_file.read_text(encoding="utf-8"))
 
     from cf_pipeline.vision.training import Listeners
 
@@ -285,6 +281,7 @@ def main(arguments: list[str]) -> int:
         on_epoch=lambda epoch, figures: say("epoch", epoch=epoch, figures=figures),
     )
     try:
+        spec = TrainingSpec.model_validate_json(spec_file.read_text(encoding="utf-8"))
         history = run_training(spec, out, listeners, scratch=spec_file.parent)
     except CfPipelineError as error:
         say("error", kind=type(error).__name__, message=str(error))

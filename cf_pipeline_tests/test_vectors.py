@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vectors import IndexedVectors, indexed, top_k, unit_norm
+from cf_pipeline.vectors import IndexedVectors, indexed, unit_norm
 
 values = st.floats(-1e6, 1e6, width=32).filter(lambda v: v == 0 or abs(v) > 1e-6)
 matrices = arrays.arrays(
@@ -37,24 +37,6 @@ class TestUnitNorm:
         vectors = np.array([[3.0, 4.0]], dtype=np.float32)
         assert unit_norm(vectors).tolist() == [[np.float32(0.6), np.float32(0.8)]]
         assert vectors.tolist() == [[3.0, 4.0]]
-
-
-class TestTopK:
-    # Few different values, so that equal scores are common.
-    scores = arrays.arrays(
-        np.float32, st.tuples(st.integers(0, 6), st.integers(1, 9)), elements=st.integers(-2, 2)
-    )
-
-    @given(scores, st.integers(0, 12))
-    @settings(deadline=None)
-    def test_equals_sorting_by_score_and_column(self, scores, k):
-        found = top_k(scores, k)
-        n_columns = scores.shape[1]
-        assert found.shape == (len(scores), min(k, n_columns))
-        assert found.dtype == np.int64
-        for row, columns in zip(scores, found, strict=True):
-            expected = sorted(range(n_columns), key=lambda column: (-row[column], column))
-            assert columns.tolist() == expected[:k]
 
 
 class TestIndexedVectors:

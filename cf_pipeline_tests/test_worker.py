@@ -15,16 +15,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from cf_pipeline.errors import DataError, TrainingDiedError
+from cf_pipeline.errors import ConfigError, DataError, TrainingDiedError
 from cf_pipeline.vision.checkpoint import MANIFEST, WEIGHTS, load_checkpoint
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.training import Listeners
 from cf_pipeline.worker import TrainingSpec, _died, run_training, train_in_child
 from cf_pipeline_tests.vision.small_world import N_FACTORS, examples
 
-VISION = VisionConfig(
-    init="scratch", image_size=32, epochs=2, batch_size=16, learning_rate=3e-3, seed=4
-)
+VISION = VisionConfig(backbone="resnet_small", image_size=32, epochs=2, batch_size=16, seed=4)
 LONG = VISION.model_copy(update={"epochs": 100_000, "patience": 100_000})
 """A training that is still going on whenever something is done to it."""
 
@@ -349,6 +347,25 @@ def test_without_a_parent_it_is_a_command(spec, out):
 def test_how_a_child_died_and_what_to_do(status, words, message):
     with pytest.raises(TrainingDiedError, match=message):
         raise _died(status, words)
+
+
+def test_a_child_finds_methods_that_lie_on_the_path(covers, tmp_path, out, monkeypatch):
+    (tmp_path / "child_lab.py").write_text(
+        "from cf_pipeline.vision.objectives.regression import Regression\n"
+        "class Halved(Regression):\n"
+        "    def loss(self, outputs, targets):\n"
+        "        return super().loss(outputs, targets) / 2\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    vision = VisionConfig(**{**VISION.model_dump(), "objective": "child_lab:Halved", "epochs": 1})
+    train_in_child(spec_below(tmp_path, covers, vision), out)
+    assert load_checkpoint(out)[1].objective == {"name": "child_lab:Halved"}
+    sys.modules.pop("child_lab")
+    # A child that does not find it says so in the words of this package.
+    monkeypatch.delenv("PYTHONPATH")
+    with pytest.raises(ConfigError, match=r"child_lab.*PYTHONPATH"):
+        train_in_child(spec_below(tmp_path / "again", covers, vision), folder(tmp_path / "none"))
 
 
 def test_a_spec_is_checked(spec):

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cf_pipeline.vision.config import Fit
+from cf_pipeline.baselines.color import Color
+from cf_pipeline.baselines.imagenet import ImageNet
+from cf_pipeline.baselines.methods import ChosenFeatureSet
+from cf_pipeline.baselines.untrained import Random
+from cf_pipeline.vision.objectives.objective import Objective
 
 
 class BaselinesConfig(BaseModel):
-    """Reference features: a labelled network as it is, an untrained one, colour."""
+    """Reference features: a labelled network as it is, an untrained one, colour, and others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    imagenet_model: str = Field(
-        "efficientnet_lite0",
-        description="efficientnet_lite0; or timm:<name>, torchvision:<name> with weights.",
+    imagenet: ImageNet = Field(
+        default_factory=ImageNet, description="A network trained on ImageNet's labels, untouched."
     )
-    imagenet_weights: str | None = Field(
-        None, description="Local weight file; none: the installed package of efficientnet_lite0."
+    random: Random = Field(
+        default_factory=Random, description="The network that is trained, before it is."
     )
-    imagenet_image_size: int = Field(192, ge=16, description="Side of the square input in pixels.")
-    imagenet_fit: Fit = Field("crop", description="How a cover becomes a square.")
-    color_bins: int = Field(4, ge=2, le=16, description="Bins per channel of the RGB histogram.")
-    seed: int = Field(0, ge=0, description="Draws the untrained network.")
+    color: Color = Field(default_factory=Color, description="RGB histograms.")
+    extra: tuple[ChosenFeatureSet, ...] = Field(
+        (),
+        description="Further ones: dotted paths, entry points, or tables with name and settings.",
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> BaselinesConfig:
+        """Tables tell feature sets apart by their names, the network's own layers among them."""
+        names = [one.name for one in (self.imagenet, self.random, self.color, *self.extra)]
+        names += Objective.layers
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"expected feature sets of different names, {', '.join(twice)} comes twice. Derive "
+                "a class of your own for the second."
+            )
+        return self

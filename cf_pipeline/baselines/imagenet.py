@@ -3,64 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import nn
+from pydantic import Field
 
-from cf_pipeline.baselines.config import BaselinesConfig
+from cf_pipeline.baselines.feature_set import FeatureSet
 from cf_pipeline.vectors import Matrix, Progress, silent
-from cf_pipeline.vision.backbones import Architecture, CoverInput, named_backbone
-from cf_pipeline.vision.devices import Execution
-from cf_pipeline.vision.embedding import embed_covers
+from cf_pipeline.vision.config import Fit
+from cf_pipeline.vision.methods import ChosenBackbone
+
+if TYPE_CHECKING:
+    from cf_pipeline.vision.devices import Execution
 
 
-@dataclass(frozen=True)
-class ImageNetFeatures:
-    """Pooled features of a labelled network.
+class ImageNet(FeatureSet):
+    """Pooled features of a pretrained backbone."""
 
-    Attributes:
-        name: `imagenet`.
-        n_dimensions: length of a feature vector.
-        weights_sha256: hash of the weight file.
-    """
-
-    name: str
-    n_dimensions: int
-    weights_sha256: str
-    network: nn.Module
-    architecture: Architecture
-    config: BaselinesConfig
-    execution: Execution
-
-    def extract(self, paths: Sequence[Path], progress: Progress = silent) -> Matrix:
-        """float32 features, shape (len(paths), n_dimensions)."""
-        (features,) = embed_covers(
-            self.network,
-            CoverInput(
-                self.architecture, self.config.imagenet_image_size, self.config.imagenet_fit
-            ),
-            paths,
-            self.execution,
-            progress,
-        )
-        return features
-
-
-def imagenet_features(config: BaselinesConfig, execution: Execution) -> ImageNetFeatures:
-    """The extractor that the configuration names.
-
-    Raises:
-        ConfigError: unknown model, or no usable weight file.
-    """
-    weights = Path(config.imagenet_weights) if config.imagenet_weights else None
-    network, architecture, digest = named_backbone(config.imagenet_model, weights)
-    return ImageNetFeatures(
-        "imagenet",
-        architecture.n_features,
-        digest,
-        network,
-        architecture,
-        config,
-        execution,
+    name: str = "imagenet"
+    backbone: ChosenBackbone = Field(
+        default="efficientnet_lite0",
+        validate_default=True,
+        description="efficientnet_lite0; or timm:<model>, torchvision:<model> with weights.",
     )
+    image_size: int = Field(192, ge=16, description="Side of the square input in pixels.")
+    fit: Fit = Field("crop", description="How a cover becomes a square.")
+
+    def extract(
+        self, paths: Sequence[Path], execution: Execution, progress: Progress = silent
+    ) -> Matrix:
+        """See FeatureSet."""
+        from cf_pipeline.vision.embedding import embed_covers
+        from cf_pipeline.vision.networks import CoverInput, initialized
+
+        network, _ = initialized(self.backbone, self.image_size)
+        cover_input = CoverInput(self.backbone.normalization(), self.image_size, self.fit)
+        (features,) = embed_covers(network, cover_input, paths, execution, progress)
+        return features

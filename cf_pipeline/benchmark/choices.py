@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cf_pipeline.benchmark.feature_sets import LAYERS
 from cf_pipeline.benchmark.pool import Pool
 from cf_pipeline.benchmark.queries import NDCG, TRIPLETS, WITHIN_STRATUM, QueryValues
 from cf_pipeline.errors import DataError
-
-LAYERS = ("collaborative", "predicted_factors")
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,16 @@ def choose_layer(values: QueryValues, measures: ChoiceMeasures) -> str:
     Raises:
         DataError: no validation query counts.
     """
-    return _best(values, LAYERS, measures)
+    return best_of(values, LAYERS, measures)
 
 
-def choose_strength(values: QueryValues, names: Sequence[str], measures: ChoiceMeasures) -> str:
+def best_of(values: QueryValues, names: Sequence[str], measures: ChoiceMeasures) -> str:
     """The best of several feature sets by name, the first of equals.
 
     Raises:
         DataError: no validation query counts.
     """
-    return _best(values, names, measures)
 
-
-def _best(values: QueryValues, names: Sequence[str], measures: ChoiceMeasures) -> str:
     def merit(name: str) -> tuple[float, float]:
         return values.mean(name, measures.first), values.mean(name, measures.second)
 

@@ -6,15 +6,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cf_pipeline.benchmark.methods import ChosenTaskLoader, bundled_tasks
+
 
 class BenchmarkConfig(BaseModel):
     """How similarity and labelled tasks are measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tasks: dict[str, str] = Field(
-        default_factory=lambda: {"noto_emoji": "data/noto_emoji"},
-        description="Labelled sets: task name to its folder with labels.csv.",
+    tasks: dict[str, ChosenTaskLoader] = Field(
+        default_factory=bundled_tasks,
+        validate_default=True,
+        description="Labelled sets: task name to a folder with labels.csv, or to a loader.",
     )
     task_test_share: float = Field(
         0.3, gt=0, lt=1, description="Share of a task's look components for test."
@@ -24,7 +27,15 @@ class BenchmarkConfig(BaseModel):
     )
     n_triplets: int = Field(20, ge=1, description="Triplets per anchor.")
     n_resamples: int = Field(2000, ge=100, description="Bootstrap resamples of an interval.")
-    seed: int = Field(0, ge=0, description="Draws triplets, ties, resamples and task splits.")
+    max_queries: int = Field(
+        5_000, ge=2, description="Most projects of a split that are queried, chosen by key of id."
+    )
+    max_candidates: int = Field(
+        50_000, ge=2, description="Most projects of a split that are compared, chosen likewise."
+    )
+    seed: int = Field(
+        0, ge=0, description="Draws triplets, ties, resamples, task splits and what is too many."
+    )
 
 
 class PromotionConfig(BaseModel):
@@ -32,13 +43,13 @@ class PromotionConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tolerance: float = Field(
-        0.005,
-        ge=0,
-        description="How much lower a primary measure may be than the champion's and the best's.",
-    )
     keep: int = Field(
         5,
         ge=1,
         description="Newest model versions that gc keeps besides those that promoted_model names.",
+    )
+    keep_bytes: int = Field(
+        10_000_000_000,
+        ge=0,
+        description="Most bytes that checkpoints of those newest versions may take on disk.",
     )

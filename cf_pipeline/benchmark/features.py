@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from cf_pipeline.benchmark.feature_sets import feature_set
 from cf_pipeline.vectors import IndexedVectors, Matrix, unit_norm
 
 Form = Literal["plain", "centred", "whitened"]
@@ -54,11 +55,26 @@ def ensemble(a: Matrix, b: Matrix) -> Matrix:
     return np.concatenate([unit_norm(a), unit_norm(b)], axis=1)
 
 
-def centred_on(train_ids: tuple[str, ...], features: IndexedVectors) -> IndexedVectors:
-    """All vectors of a feature set minus the mean of those of train_ids."""
-    return formed_on("centred", train_ids, features)
-
-
 def formed_on(form: Form, train_ids: tuple[str, ...], features: IndexedVectors) -> IndexedVectors:
     """All vectors of a feature set in a form that train_ids decide."""
     return IndexedVectors(features.ids, in_form(form, features.rows(train_ids), features.vectors))
+
+
+def as_compared(
+    name: str, vectors: IndexedVectors, train_ids: tuple[str, ...], imagenet_form: Form
+) -> IndexedVectors:
+    """All vectors of a feature set as its cosines are taken on the scoreboard.
+
+    Args:
+        name: the feature set; it says the form.
+        vectors: as its table holds them, train projects among them where the form asks for them.
+        train_ids: what means and directions come from.
+        imagenet_form: `benchmark.imagenet_form`.
+
+    Raises:
+        DataError: a train project has no vector.
+    """
+    form = feature_set(name).form
+    if form == "plain":
+        return vectors
+    return formed_on(imagenet_form if form == "configured" else form, train_ids, vectors)

@@ -13,8 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cf_pipeline.benchmark.pool import Pool
+from cf_pipeline.benchmark.config import BenchmarkConfig
+from cf_pipeline.benchmark.features import as_compared
+from cf_pipeline.benchmark.inputs import SimilarityInputs, train_ids
+from cf_pipeline.benchmark.pool import Pool, build_pool
 from cf_pipeline.benchmark.scorers import CosineScorer
+from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.keyed import Keys, id_keys
 from cf_pipeline.metrics.ranking import rank_top_k
@@ -95,6 +99,22 @@ def retrieval_rows(
         for row, query in enumerate(queries)
         for columns in [ranked[row][ranked[row] >= 0]]
     )
+
+
+def nearest_by(
+    inputs: SimilarityInputs, feature_set: str, config: BenchmarkConfig
+) -> tuple[RetrievalRow, ...]:
+    """The same of the test pool, by a feature set in the form in which it is scored.
+
+    Raises:
+        DataError: a vector is missing, or the pool is too small.
+    """
+    judged = inputs.judged
+    catalog = judged.catalog()
+    pool = build_pool(build_truth(judged.events), catalog, "test", judged.pool_rules(config))
+    vectors = inputs.features[feature_set]
+    compared = as_compared(feature_set, vectors, train_ids(catalog), config.imagenet_form)
+    return retrieval_rows(pool, compared, seed=config.seed)
 
 
 def panel_rows(

@@ -1,11 +1,13 @@
 """The projects of one split that similarity is judged on, and which of them may be compared.
 
 One project per look group, with a readable cover, enough events and folded-in factors. Two are
-comparable when they look different, share no owner and, where a measure says so, a stratum.
+comparable when they look different, share no owner and, where a measure says so, a stratum. A pool
+is bounded: beyond so many projects some are candidates only, and beyond many more left out.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from scipy import sparse
 
 from cf_pipeline.benchmark.truth import Truth, bootstrap_groups, require_columns
 from cf_pipeline.errors import DataError
+from cf_pipeline.metrics.keyed import id_keys
 from cf_pipeline.metrics.ranking import Flags
 from cf_pipeline.metrics.similarity import CoEngagement
 from cf_pipeline.vectors import Indices
@@ -24,6 +27,34 @@ READABLE = "ok"
 
 _PROJECT_COLUMNS = ("project_id", "owners", "split_group", "stratum", "field")
 _COVER_COLUMNS = ("project_id", "status", "look_group", "look_component")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PoolRules:
+    """Who may enter a pool, and how large it may get.
+
+    Attributes:
+        min_degree: events a project needs, at least 1.
+        max_queries: most projects that are queried.
+        max_candidates: most projects that there are, queried or not.
+        seed: with a project's id it decides who is left out where there are too many.
+
+    Raises:
+        DataError: min_degree is below 1.
+    """
+
+    min_degree: int = 1
+    max_queries: int = 5_000
+    max_candidates: int = 50_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.min_degree < 1:
+            raise DataError(
+                f"min_degree must be at least 1, got {self.min_degree}. Correct dataset.toml."
+            )
 
 
 @dataclass(frozen=True)
@@ -36,11 +67,12 @@ class Pool:
         engagement: relevance and popularity, n rows.
         look_components: int64, shape (n,).
         owners: CSR, shape (n, n_owners), 1 where known.
-        provenance: what the row `owner` goes by: owners, or split groups where nobody in the
-            pool has an owner; CSR, shape (n, n_values).
+        split_groups: what the control `split_group` goes by, CSR, shape (n, n_values); without
+            columns where somebody in the pool has a known owner.
         strata: int64, shape (n,), -1 where unknown.
         fields: likewise.
         groups: bootstrap group, int64, shape (n,).
+        queries: row numbers of those that are queried, int64, ascending; all are candidates.
         counts: how many projects each condition left out, in order, and what is left.
     """
 
@@ -49,10 +81,11 @@ class Pool:
     engagement: CoEngagement
     look_components: Indices
     owners: sparse.csr_matrix
-    provenance: sparse.csr_matrix
+    split_groups: sparse.csr_matrix
     strata: Indices
     fields: Indices
     groups: Indices
+    queries: Indices
     counts: Mapping[str, int]
 
     @property
@@ -117,19 +150,19 @@ def build_catalog(
     return catalog
 
 
-def build_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int) -> Pool:
+def build_pool(truth: Truth, catalog: pl.DataFrame, split: str, rules: PoolRules) -> Pool:
     """The pool of one split.
 
     Args:
         truth: over all projects that have an event, not only those of the pool.
         catalog: what build_catalog returns.
         split: `validation` or `test`.
-        min_degree: events a project needs, at least 1.
+        rules: who may enter, and how many.
 
     Raises:
-        DataError: min_degree is below 1, or fewer than two projects are left.
+        DataError: fewer than two projects are left.
     """
-    pool = find_pool(truth, catalog, split, min_degree)
+    pool = find_pool(truth, catalog, split, rules)
     if len(pool.project_ids) < 2:
         raise DataError(
             f"similarity needs at least two {split} projects to compare, {len(pool.project_ids)} "
@@ -139,14 +172,8 @@ def build_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int)
     return pool
 
 
-def find_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int) -> Pool:
-    """The pool of one split as build_pool makes it, which may be too small to compare anything.
-
-    Raises:
-        DataError: min_degree is below 1.
-    """
-    if min_degree < 1:
-        raise DataError(f"min_degree must be at least 1, got {min_degree}. Correct dataset.toml.")
+def find_pool(truth: Truth, catalog: pl.DataFrame, split: str, rules: PoolRules) -> Pool:
+    """The pool of one split as build_pool makes it, which may be too small to compare anything."""
     degrees = pl.DataFrame({
         "project_id": truth.project_ids,
         "degree": truth.engagement.degrees,
@@ -155,7 +182,7 @@ def find_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int) 
     counts = {"projects": table.height}
     for reason, condition in (
         ("without readable cover", pl.col("readable")),
-        ("below min_degree", pl.col("degree").fill_null(0) >= min_degree),
+        ("below min_degree", pl.col("degree").fill_null(0) >= rules.min_degree),
         ("without latent_factors", pl.col("has_factors")),
     ):
         kept = table.filter(condition)
@@ -168,23 +195,49 @@ def find_pool(truth: Truth, catalog: pl.DataFrame, split: str, min_degree: int) 
         .sort("project_id")
     )
     counts["same look group as another"] = table.height - kept.height
-    counts["pool"] = kept.height
-    return _pool(truth, kept, split, counts)
+    bounded = kept[_first_by_key(kept["project_id"], rules.max_candidates, rules.seed)]
+    counts["beyond max_candidates"] = kept.height - bounded.height
+    counts["pool"] = bounded.height
+    # By the same keys, so that with a lower bound fewer of the same projects are queried.
+    queries = _first_by_key(bounded["project_id"], rules.max_queries, rules.seed)
+    counts["candidates only, beyond max_queries"] = bounded.height - len(queries)
+    if len(queries) < kept.height:
+        _logger.info(
+            "%s: of %d projects %d are candidates (benchmark.max_candidates) and %d are queried "
+            "(benchmark.max_queries)",
+            split,
+            kept.height,
+            bounded.height,
+            len(queries),
+        )
+    return _pool(truth, bounded, queries, split, counts)
 
 
-def _pool(truth: Truth, table: pl.DataFrame, split: str, counts: Mapping[str, int]) -> Pool:
+def _first_by_key(ids: pl.Series, limit: int, seed: int) -> Indices:
+    """Row numbers of at most so many ids, those with the smallest keys, in their order."""
+    if len(ids) <= limit:
+        return np.arange(len(ids), dtype=np.int64)
+    keys = id_keys(ids.to_list(), seed)
+    return np.sort(np.argsort(keys, kind="stable")[:limit]).astype(np.int64)
+
+
+def _pool(
+    truth: Truth, table: pl.DataFrame, queries: Indices, split: str, counts: Mapping[str, int]
+) -> Pool:
     owners = _memberships(table["owners"])
-    provenance = owners if owners.nnz else _memberships(table["split_group"])
+    split_groups = _memberships(table["split_group"])
     return Pool(
         split=split,
         project_ids=tuple(table["project_id"].to_list()),
         engagement=truth.engagement.take(table["truth_row"].to_numpy().astype(np.int64)),
         look_components=_codes(table["look_component"]),
         owners=owners,
-        provenance=provenance,
+        # A shared owner rules a pair out, so where owners are known a group would tell little.
+        split_groups=split_groups[:, :0] if owners.nnz else split_groups,
         strata=_codes(table["stratum"]),
         fields=_codes(table["field"]),
         groups=table["group"].to_numpy(),
+        queries=queries,
         counts=counts,
     )
 

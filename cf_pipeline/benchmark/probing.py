@@ -15,6 +15,12 @@ from cf_pipeline.vectors import IndexedVectors, Progress, indexed, silent
 
 log = logging.getLogger(__name__)
 
+_SCHEMA = {
+    **dict.fromkeys(("task", "feature_set", "metric"), pl.String),
+    **dict.fromkeys(("value", "low", "high"), pl.Float64),
+    **dict.fromkeys(("n_train", "n_test"), pl.Int64),
+}
+
 
 @dataclass(frozen=True)
 class Probes:
@@ -46,6 +52,8 @@ def probe_feature_sets(
 
     Raises:
         DataError: an image without features, or a task that cannot be probed.
+
+    Without any task the table is empty.
     """
     results: dict[tuple[str, str], ProbeResult] = {}
     rows = []
@@ -78,7 +86,8 @@ def probe_feature_sets(
         ]
         progress(done, len(pairs), {})
     # NaN bounds say nothing about spread; other programs read null.
-    return Probes(pl.DataFrame(rows).with_columns(pl.col(pl.Float64).fill_nan(None)), results)
+    table = pl.DataFrame(rows, schema=_SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
+    return Probes(table, results)
 
 
 def summarize(probes: Probes) -> dict[str, float | str]:

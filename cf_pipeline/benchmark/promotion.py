@@ -1,22 +1,22 @@
-"""Does a newly trained model take the champion's place?
+"""How a newly trained model compares with the one that serves and with the best so far.
 
-Challenger, champion and the best model so far are scored side by side on the current test projects
-that none of them was trained on, with one truth, one pool, the same triplets and ties. Asking for
-no loss against the best as well keeps small losses from adding up over many retrainings.
+All are scored side by side on current projects that none of their networks was fitted to, with one
+truth, one pool, the same triplets and ties. Validation is what `deciding` goes by; test is scored
+in the same way, to be read, and chooses nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from cf_pipeline.benchmark.choices import LAYERS, ChoiceMeasures
+from cf_pipeline.benchmark.choices import ChoiceMeasures
 from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.features import centred_on
+from cf_pipeline.benchmark.feature_sets import LAYERS
+from cf_pipeline.benchmark.features import as_compared
 from cf_pipeline.benchmark.inputs import PoolInputs, train_ids
 from cf_pipeline.benchmark.pool import Pool, find_pool
 from cf_pipeline.benchmark.queries import QueryCount, QueryValues, score_features
@@ -26,9 +26,11 @@ from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.intervals import paired_group_bootstrap
 from cf_pipeline.vectors import IndexedVectors, Progress, silent
 
-SPLIT = "test"
+DECIDING = "validation"
+SPLITS = (DECIDING, "test")
 COMPARISON_SCHEMA = {
     "model_version": pl.String,
+    "split": pl.String,
     "reference_role": pl.String,
     "reference_version": pl.String,
     "measure": pl.String,
@@ -40,6 +42,8 @@ COMPARISON_SCHEMA = {
     "n_queries": pl.Int64,
     "n_groups": pl.Int64,
 }
+_ERROR = 0.05
+"""What the intervals of one comparison leave outside, shared among its references."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,9 @@ class Candidate:
         model_version: its id.
         layer: `collaborative` or `predicted_factors`, the layer chosen for it on validation.
         vectors: of that layer as the network gives them, for every readable cover.
-        trained_on: projects that it learned from, or that a model learned from whose weights it
-            continued.
+        trained_on: projects that its network was fitted to, or that a network was whose weights
+            it continued: what fitted_projects returns. Projects that only stopped it early, or
+            chose its layer, are not among them.
 
     Raises:
         DataError: another layer.
@@ -75,24 +80,39 @@ class Comparison:
     """Challenger minus each of the others.
 
     Attributes:
-        challenger: model_version.
-        champion: model_version, None before the first promotion.
-        best: model_version of the best model before this comparison, None likewise.
-        table: rows of COMPARISON_SCHEMA; a measure that no query can answer has null for its
-            figures and 0 queries, with fewer than two groups the bounds are null. Empty where
-            there is nothing to compare with, or nothing to compare on.
-        means: model_version to the mean of its primary measures, of every model that was scored.
-        n_pool: projects that were judged.
-        n_trained_on: test projects left out because one of the models was trained on them.
+        challenger: model_version of the newest model.
+        champion: of the model that serves, None where none does yet.
+        best: of the best so far, None where there is no champion.
+        table: rows of COMPARISON_SCHEMA by split; without any where there is nothing to compare
+            with or on. A measure that no query can answer has null figures and 0 queries.
+        n_pool: validation projects that were judged.
+        n_trained_on: validation projects left out because one of the networks was fitted to them.
     """
 
     challenger: str
     champion: str | None
     best: str | None
     table: pl.DataFrame
-    means: Mapping[str, float]
     n_pool: int
     n_trained_on: int
+
+
+def fitted_projects(trained_on: pl.DataFrame, splits: pl.DataFrame) -> frozenset[str]:
+    """The projects that a network was fitted to, of all that it has seen.
+
+    Args:
+        trained_on: rows of one model, `project_id, split`.
+        splits: `project_id, split`, as it is today.
+    """
+    # Validation projects choose the epoch of every model alike, which favours none of them. Rows
+    # that release 0.1.0 wrote do not say which was which: there a project counts as fitted unless
+    # it is validation today, since a project moves only where two components merge.
+    today = splits.rename({"split": "today"})
+    known = trained_on.select("project_id", "split").join(today, on="project_id", how="left")
+    was = pl.coalesce(
+        "split", pl.when(pl.col("today") == DECIDING).then(pl.lit(DECIDING)), pl.lit("train")
+    )
+    return frozenset(known.filter(was == "train")["project_id"])
 
 
 def compare_models(
@@ -103,67 +123,119 @@ def compare_models(
     config: BenchmarkConfig,
     progress: Progress = silent,
 ) -> Comparison:
-    """Score challenger, champion and best on what is new to all of them.
+    """Score challenger, champion and best on what none of them was fitted to.
 
     Args:
         inputs: current tables; `collaborative` vectors are centred on the train projects there.
         challenger: the newest model.
         champion: the model that serves, None where none does yet.
         best: the best so far; None, or the champion again, where it is that one.
-        config: triplets, resamples, seed.
+        config: triplets, resamples, seed, bounds of the pools.
         progress: hears queries done of queries to do.
 
     Raises:
         DataError: a column or vector is missing, or there is no train project to centre on.
     """
     if champion is None or champion.model_version == challenger.model_version:
-        return _uncompared(challenger, champion, best)
+        return Comparison(
+            challenger=challenger.model_version,
+            champion=champion.model_version if champion else None,
+            best=best.model_version if best else None,
+            table=pl.DataFrame(schema=COMPARISON_SCHEMA),
+            n_pool=0,
+            n_trained_on=0,
+        )
     best = best or champion
     candidates = {c.model_version: c for c in (best, champion, challenger)}
     catalog = inputs.catalog()
     seen = pl.col("project_id").is_in(
         _trained_on(candidates.values(), inputs.representatives).implode()
     )
+    truth, rules = build_truth(inputs.events), inputs.pool_rules(config)
     # Before one project stands for its look group: another of the group may be new to all.
-    pool = find_pool(build_truth(inputs.events), catalog.filter(~seen), SPLIT, inputs.min_degree)
-    references = [("champion", champion.model_version), ("best", best.model_version)]
-    rows: list[dict[str, Any]] = []
-    means: dict[str, float] = {}
-    if len(pool.project_ids) > 1:
-        values = _score(pool, candidates, train_ids(catalog), config, progress)
-        means = _means(values)
-        for role, reference in references:
-            if reference != challenger.model_version:
-                rows += _rows(values, challenger.model_version, role, reference, config)
+    new = catalog.filter(~seen)
+    pools = {split: find_pool(truth, new, split, rules) for split in SPLITS}
+    scored = [pool for pool in pools.values() if len(pool.project_ids) > 1]
+    count = QueryCount(progress, 2 * sum(len(pool.queries) for pool in scored))
+    references = {"champion": champion.model_version, "best": best.model_version}
+    tables = [
+        compared(
+            _score(pool, candidates, train_ids(catalog), config, count),
+            challenger.model_version,
+            references,
+            config,
+        )
+        for pool in scored
+    ]
     return Comparison(
         challenger=challenger.model_version,
         champion=champion.model_version,
         best=best.model_version,
-        table=pl.DataFrame(rows, schema=COMPARISON_SCHEMA).with_columns(
-            pl.col(pl.Float64).fill_nan(None)
-        ),
-        means=means,
-        n_pool=len(pool.project_ids),
-        n_trained_on=catalog.filter((pl.col("split") == SPLIT) & seen).height,
+        table=pl.concat([pl.DataFrame(schema=COMPARISON_SCHEMA), *tables]),
+        n_pool=len(pools[DECIDING].project_ids),
+        n_trained_on=catalog.filter((pl.col("split") == DECIDING) & seen).height,
     )
 
 
-def _uncompared(
-    challenger: Candidate, champion: Candidate | None, best: Candidate | None
-) -> Comparison:
-    return Comparison(
-        challenger=challenger.model_version,
-        champion=champion.model_version if champion else None,
-        best=best.model_version if best else None,
-        table=pl.DataFrame(schema=COMPARISON_SCHEMA),
-        means={},
-        n_pool=0,
-        n_trained_on=0,
-    )
+def compared(
+    values: QueryValues, challenger: str, references: Mapping[str, str], config: BenchmarkConfig
+) -> pl.DataFrame:
+    """Rows of COMPARISON_SCHEMA of one split.
+
+    Args:
+        values: primary measures, a column for every model version.
+        challenger: its version.
+        references: role to version; the challenger in a role is left out.
+        config: resamples and seed.
+
+    Returns:
+        Challenger minus each reference, every measure, the same groups drawn for both. The
+        intervals are of 95 % against one reference and of 97.5 % against each of two, so that a
+        challenger as good as both is called worse no more often.
+    """
+    roles = {role: version for role, version in references.items() if version != challenger}
+    level = 1 - _ERROR / max(1, len(set(roles.values())))
+    rows = [
+        row
+        for role, reference in roles.items()
+        for row in _rows(values, (challenger, role, reference), config, level)
+    ]
+    table = pl.DataFrame(rows, schema=COMPARISON_SCHEMA)
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def _rows(
+    values: QueryValues, names: Sequence[str], config: BenchmarkConfig, level: float
+) -> Iterator[dict[str, Any]]:
+    challenger, role, reference = names
+    ours, theirs = (values.feature_sets.index(version) for version in (challenger, reference))
+    for measure, columns in values.values.items():
+        interval = paired_group_bootstrap(
+            columns[:, ours],
+            columns[:, theirs],
+            values.groups,
+            config.n_resamples,
+            config.seed,
+            level,
+        )
+        yield {
+            "model_version": challenger,
+            "split": values.split,
+            "reference_role": role,
+            "reference_version": reference,
+            "measure": measure,
+            "value": values.mean(challenger, measure),
+            "reference_value": values.mean(reference, measure),
+            "difference": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "n_queries": interval.n_queries,
+            "n_groups": interval.n_groups,
+        }
 
 
 def _trained_on(candidates: Iterable[Candidate], representatives: pl.DataFrame) -> pl.Series:
-    """Projects that a candidate was trained on, each under the id that stands for it today."""
+    """Projects that a candidate was fitted to, each under the id that stands for it today."""
     ids = sorted(frozenset[str]().union(*(c.trained_on for c in candidates)))
     known = pl.DataFrame({"project_id": ids}, schema={"project_id": pl.String}).join(
         representatives, on="project_id", how="left"
@@ -176,17 +248,14 @@ def _score(
     candidates: Mapping[str, Candidate],
     train: tuple[str, ...],
     config: BenchmarkConfig,
-    progress: Progress,
+    count: QueryCount,
 ) -> QueryValues:
     """The primary measures of every candidate by its chosen layer."""
     measures = ChoiceMeasures.of(pool)
     scorers = {}
     for version, candidate in candidates.items():
-        vectors = candidate.vectors
-        if candidate.layer == "collaborative":
-            vectors = centred_on(train, vectors)
+        vectors = as_compared(candidate.layer, candidate.vectors, train, config.imagenet_form)
         scorers[version] = CosineScorer.of(vectors.rows(pool.project_ids))
-    count = QueryCount(progress, 2 * len(pool.project_ids))
     return score_features(
         pool,
         scorers,
@@ -195,38 +264,3 @@ def _score(
         seed=config.seed,
         on_queries=count.add,
     )
-
-
-def _means(values: QueryValues) -> dict[str, float]:
-    """Mean of the measures that have queries, by model_version; empty where none has."""
-    answered = [m for m, columns in values.values.items() if not np.isnan(columns).all()]
-    if not answered:
-        return {}
-    return {
-        version: float(np.mean([values.mean(version, measure) for measure in answered]))
-        for version in values.feature_sets
-    }
-
-
-def _rows(
-    values: QueryValues, challenger: str, role: str, reference: str, config: BenchmarkConfig
-) -> Iterator[dict[str, Any]]:
-    """Challenger minus one reference, every measure, the same groups drawn for both."""
-    ours, theirs = (values.feature_sets.index(version) for version in (challenger, reference))
-    for measure, columns in values.values.items():
-        interval = paired_group_bootstrap(
-            columns[:, ours], columns[:, theirs], values.groups, config.n_resamples, config.seed
-        )
-        yield {
-            "model_version": challenger,
-            "reference_role": role,
-            "reference_version": reference,
-            "measure": measure,
-            "value": values.mean(challenger, measure),
-            "reference_value": values.mean(reference, measure),
-            "difference": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "n_queries": interval.n_queries,
-            "n_groups": interval.n_groups,
-        }

@@ -58,6 +58,7 @@ class QueryValues:
 
     Attributes:
         split: of the pool.
+        project_ids: of the queries, n_queries.
         groups: bootstrap group of each query, shape (n_queries,).
         feature_sets: names of the columns.
         values: measure to float64 of shape (n_queries, n_feature_sets); a row of NaN is a query
@@ -65,6 +66,7 @@ class QueryValues:
     """
 
     split: str
+    project_ids: tuple[str, ...]
     groups: Indices
     feature_sets: tuple[str, ...]
     values: Mapping[str, Floats]
@@ -103,7 +105,7 @@ def score_features(
         measures: which to compute.
         n_triplets: triplets per anchor.
         seed: of triplets and ties; with the project's id it decides what is drawn.
-        on_queries: hears about progress; the numbers add up to len(measures) * n.
+        on_queries: hears about progress; the numbers add up to len(measures) * n_queries.
 
     Raises:
         ConfigError: an unknown measure.
@@ -115,19 +117,24 @@ def score_features(
         classes = _classes(pool, base, within_stratum=measure != base)
         work = _Work(pool, scorers, classes, keys, on_queries or _nobody)
         if base == TRIPLETS:
-            values[measure] = work.triplet_accuracy(n_triplets)
+            of_pool = work.triplet_accuracy(n_triplets)
         elif base == NDCG:
-            values[measure] = work.ndcg()
+            of_pool = work.ndcg()
         elif measure == SAME_FIELD:
-            values[measure] = work.same_field()
+            of_pool = work.same_field()
         else:
             raise ConfigError(f"unknown measure {measure!r}, expected one of {measures_of(pool)}.")
-    return QueryValues(pool.split, pool.groups, tuple(scorers), values)
+        values[measure] = of_pool[pool.queries]
+    queried = tuple(pool.project_ids[row] for row in pool.queries)
+    return QueryValues(pool.split, queried, pool.groups[pool.queries], tuple(scorers), values)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One measure's pass over a pool whose queries meet only candidates of their class."""
+    """One measure's pass over a pool whose queries meet only candidates of their class.
+
+    Values have a row for every project of the pool, NaN for what is not queried.
+    """
 
     pool: Pool
     scorers: Mapping[str, Scorer]
@@ -215,14 +222,16 @@ class _Work:
 
     def _blocks(self) -> Iterator[tuple[Indices, Indices]]:
         """Blocks of queries with all candidates of their class; class -1 takes no part."""
-        outside = int((self.classes < 0).sum())
+        asked = self.classes[self.pool.queries]
+        outside = int((asked < 0).sum())
         if outside:
             self.on_queries(outside)
-        for name in np.unique(self.classes[self.classes >= 0]):
+        for name in np.unique(asked[asked >= 0]):
             members = np.flatnonzero(self.classes == name)
+            queries = self.pool.queries[asked == name]
             size = max(1, _BLOCK_CELLS // len(members))
-            for start in range(0, len(members), size):
-                yield members[start : start + size], members
+            for start in range(0, len(queries), size):
+                yield queries[start : start + size], members
 
 
 def _classes(pool: Pool, base: str, *, within_stratum: bool) -> Indices:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
-from cf_pipeline.benchmark.similarity import SimilarityTables
+from cf_pipeline.benchmark.feature_sets import CHANCE, IMAGENET, ordered
 
-ORDER = (
-    "chance",
-    "popularity",
-    "owner",
-    "random",
-    "color",
-    "imagenet",
-    "imagenet_ridge",
-    "collaborative",
-    "predicted_factors",
-    "ensemble",
-    "latent_factors",
-)
-"""Rows from what knows nothing to what is reachable from behaviour."""
+if TYPE_CHECKING:
+    from cf_pipeline.benchmark.similarity import SimilarityTables
+
 HEADLINE = ("triplet_accuracy", "ndcg_at_10")
 """Measures that stand first; the others follow by name."""
 
@@ -45,7 +36,7 @@ def scoreboard(
     for measure in measures:
         titles += [measure, f"minus {reference}"]
     rows = []
-    for name in _ordered(here["feature_set"].unique().to_list()):
+    for name in ordered(here["feature_set"].unique().to_list()):
         row = here.filter(feature_set=name)
         cells = [f"{name} *" if row["chosen"].any() else name]
         for measure in measures:
@@ -69,14 +60,38 @@ def task_table(scores: pl.DataFrame, metric: str) -> tuple[list[str], list[list[
     tasks = here["task"].unique().sort().to_list()
     rows = [
         [name, *(_cell(here.filter(feature_set=name, task=task), "value") for task in tasks)]
-        for name in _ordered(here["feature_set"].unique().to_list())
+        for name in ordered(here["feature_set"].unique().to_list())
     ]
     return ["feature set", *(f"{task}, {metric}" for task in tasks)], rows
 
 
+def pooled_boards(pooled: pl.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:
+    """The scoreboard pooled over folds, one table a measure.
+
+    Args:
+        pooled: what `pooling.pooled_table` returns.
+
+    Returns:
+        Title, column titles and rows of each measure; differences stand with 95 % intervals.
+    """
+    boards = []
+    for measure in pooled["measure"].unique(maintain_order=True):
+        here = pooled.filter(measure=measure)
+        references = here["reference"].unique(maintain_order=True).to_list()
+        rows = []
+        for name in here["feature_set"].unique(maintain_order=True):
+            row = here.filter(feature_set=name)
+            apart = [_cell(row.filter(reference=other), "difference") for other in references]
+            rows.append([name, f"{row['value'][0]:.3f}", *apart])
+        title = f"{measure}, {here['n_queries'].max()} queries of {here['n_groups'].max()} groups"
+        titles = ["feature set", "value", *(f"minus {other}" for other in references)]
+        boards.append((title, titles, rows))
+    return boards
+
+
 def pool_sizes(scores: pl.DataFrame, split: str) -> str:
     """`654 queries of 145 groups` per headline measure."""
-    here = scores.filter(split=split, feature_set="chance")
+    here = scores.filter(split=split, feature_set=CHANCE)
     return "; ".join(
         f"{row['measure']}: {row['n_queries']} queries of {row['n_groups']} groups"
         for row in here.to_dicts()
@@ -98,7 +113,7 @@ def summarize_similarity(result: SimilarityTables) -> dict[str, float | str]:
         for row in test.to_dicts()
         if row["value"] is not None
     }
-    titles, rows = scoreboard(result.scores, result.differences, "test", "imagenet")
+    titles, rows = scoreboard(result.scores, result.differences, "test", IMAGENET)
     pools = [
         f"| {row['split']} | {row['condition']} | {row['count']:,} |"
         for row in result.pools.to_dicts()
@@ -106,7 +121,6 @@ def summarize_similarity(result: SimilarityTables) -> dict[str, float | str]:
     return {
         **figures,
         "chosen_layer": result.chosen,
-        "ridge_strength": result.ridge_strength,
         "train_projects": result.n_train,
         "scoreboard": markdown(titles, rows),
         "pools": "\n".join(["| split | condition | count |", "|---|---|---|", *pools]),
@@ -120,11 +134,6 @@ def _measures(scores: pl.DataFrame) -> list[str]:
     return first + sorted(answered - set(first))
 
 
-def _ordered(names: list[str]) -> list[str]:
-    known = [name for name in ORDER if name in names]
-    return known + sorted(set(names) - set(known))
-
-
 def _cell(row: pl.DataFrame, figure: str) -> str:
     """`0.652 [0.611, 0.690]`, signed for differences, empty where there is none."""
     if row.height == 0 or row[figure][0] is None:
@@ -134,13 +143,3 @@ def _cell(row: pl.DataFrame, figure: str) -> str:
     if low is None:
         return f"{value:{sign}.3f}"
     return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
-
-
-def rows_off_chance(differences: pl.DataFrame) -> list[str]:
-    """Reference rows whose 95 % interval of the difference to chance leaves out zero."""
-    off = differences.filter(
-        (pl.col("reference") == "chance")
-        & pl.col("feature_set").is_in(["popularity", "owner"])
-        & ((pl.col("low") > 0) | (pl.col("high") < 0))
-    )
-    return [f"{r['feature_set']} {r['measure']} {r['split']}" for r in off.to_dicts()]

@@ -1,8 +1,8 @@
 """How a feature set ranks candidates: by cosine, or by something no feature set should profit from.
 
-The rows `chance`, `popularity` and `owner` go through the same code as features. `chance` calls all
-candidates equal: ties count half in triplets and are broken at random in rankings, with the same
-keys for every row, so that paired differences to it hold no noise of their own.
+The controls go through the same code as features. `chance` calls all candidates equal: ties count
+half in triplets and are broken at random in rankings, with the same keys for every row, so that
+paired differences to it hold no noise of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
+from cf_pipeline.benchmark.feature_sets import CHANCE, POPULARITY, SPLIT_GROUP
+from cf_pipeline.benchmark.pool import Pool
 from cf_pipeline.vectors import Indices, Matrix, unit_norm
 
 _DECIMALS = 6
@@ -85,3 +87,14 @@ class SharedScorer:
         first = self.memberships[np.repeat(anchors, others.shape[1])]
         shared = first.multiply(self.memberships[others.ravel()]).sum(axis=1)
         return (np.asarray(shared).reshape(others.shape) > 0).astype(np.float32)
+
+
+def control_scorers(pool: Pool) -> dict[str, Scorer]:
+    """The rows that look at no cover; `split_group` only where the pool has something to share."""
+    controls: dict[str, Scorer] = {
+        CHANCE: PopularityScorer(pool.popularity * 0),
+        POPULARITY: PopularityScorer(pool.popularity),
+    }
+    if pool.split_groups.nnz:
+        controls[SPLIT_GROUP] = SharedScorer(pool.split_groups)
+    return controls

@@ -1,7 +1,7 @@
 """Image similarity against co-engagement: the whole protocol, from tables to tables.
 
-Validation chooses (layer, ridge strength), then every feature set is scored on validation and on
-test with the same triplets, candidates and ties. `docs/evaluation.md` is the protocol in words.
+Validation chooses the layer, then every feature set is scored on validation and on test with the
+same triplets, candidates and ties. `docs/evaluation.md` is the protocol in words.
 """
 
 from __future__ import annotations
@@ -13,10 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cf_pipeline.benchmark.choices import LAYERS, ChoiceMeasures, choose_layer, choose_strength
+from cf_pipeline.benchmark.choices import ChoiceMeasures, choose_layer
 from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.features import centred_on, ensemble, formed_on
-from cf_pipeline.benchmark.inputs import PoolInputs, train_ids
+from cf_pipeline.benchmark.feature_sets import (
+    ENSEMBLE,
+    IMAGENET,
+    LATENT_FACTORS,
+    LAYERS,
+    ordered,
+)
+from cf_pipeline.benchmark.features import as_compared, ensemble
+from cf_pipeline.benchmark.inputs import SimilarityInputs, train_ids
 from cf_pipeline.benchmark.pool import Pool, build_pool
 from cf_pipeline.benchmark.queries import (
     OnQueries,
@@ -25,37 +32,14 @@ from cf_pipeline.benchmark.queries import (
     measures_of,
     score_features,
 )
-from cf_pipeline.benchmark.ridge import STRENGTHS, RidgePath, fit_ridge
-from cf_pipeline.benchmark.scorers import CosineScorer, PopularityScorer, Scorer, SharedScorer
-from cf_pipeline.benchmark.tables import score_tables
+from cf_pipeline.benchmark.scorers import CosineScorer, Scorer, control_scorers
+from cf_pipeline.benchmark.tables import query_table, score_tables
 from cf_pipeline.benchmark.truth import build_truth
-from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import IndexedVectors, Progress, silent
 
-REQUIRED = ("random", "color", "imagenet", *LAYERS)
-"""Feature sets that the protocol cannot do without; others are scored as they are."""
 SPLITS = ("validation", "test")
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimilarityInputs(PoolInputs):
-    """What the protocol reads.
-
-    Attributes:
-        features: feature set to its vectors, at least those in REQUIRED, for every readable cover.
-    """
-
-    features: Mapping[str, IndexedVectors]
-
-    def __post_init__(self) -> None:
-        missing = [name for name in REQUIRED if name not in self.features]
-        if missing:
-            raise DataError(
-                f"similarity needs the feature sets {list(REQUIRED)}, {missing} are missing. "
-                "Materialize the assets that make them."
-            )
 
 
 @dataclass(frozen=True)
@@ -65,17 +49,17 @@ class SimilarityTables:
     Attributes:
         scores: rows as in tables.SCORE_SCHEMA.
         differences: rows as in tables.DIFFERENCE_SCHEMA.
+        queries: rows as in tables.QUERY_SCHEMA, what scores are means of.
         chosen: the layer that carries the verdict.
-        ridge_strength: of `imagenet_ridge`, in units of the mean eigenvalue.
         pools: `split, condition, count`: what each condition left out, and queries per measure
             that count and do not.
-        n_train: projects that features were centred on and the ridge was fitted to.
+        n_train: projects that features were centred on.
     """
 
     scores: pl.DataFrame
     differences: pl.DataFrame
+    queries: pl.DataFrame
     chosen: str
-    ridge_strength: float
     pools: pl.DataFrame
     n_train: int
 
@@ -93,23 +77,28 @@ def similarity_tables(
 
     Args:
         inputs: tables and vectors.
-        config: triplets, resamples, seed, form of the ImageNet features.
+        config: triplets, resamples, seed, bounds of the pools, form of the ImageNet features.
         progress: hears queries done of queries to do, over all measures and passes.
 
     Raises:
-        DataError: a column, vector or feature set is missing, or too little is left to judge by.
+        DataError: a column or vector is missing, or too little is left to judge by.
     """
-    truth = build_truth(inputs.events)
-    catalog = inputs.catalog()
-    pools = {split: build_pool(truth, catalog, split, inputs.min_degree) for split in SPLITS}
+    judged = inputs.judged
+    truth, catalog = build_truth(judged.events), judged.catalog()
+    rules = judged.pool_rules(config)
+    pools = {split: build_pool(truth, catalog, split, rules) for split in SPLITS}
     train = train_ids(catalog)
-    prepared = _Prepared.of(inputs, train, config)
+    given = {**inputs.features, LATENT_FACTORS: judged.factors}
+    features = {
+        name: as_compared(name, vectors, train, config.imagenet_form)
+        for name, vectors in given.items()
+    }
     count = QueryCount(progress, _n_queries(pools))
-    chosen, strength = _choose(pools["validation"], prepared, config, count.add)
+    chosen = _choose(pools["validation"], features, config, count.add)
     values = [
         score_features(
             pool,
-            prepared.scorers(pool, chosen, strength),
+            _scorers(pool, features, chosen),
             measures_of(pool),
             n_triplets=config.n_triplets,
             seed=config.seed,
@@ -121,75 +110,43 @@ def similarity_tables(
         score_tables(v, chosen=chosen, n_resamples=config.n_resamples, seed=config.seed)
         for v in values
     ]
-    _logger.info("chosen on validation: %s, ridge strength %g", chosen, strength)
+    _logger.info("chosen on validation: %s", chosen)
     return SimilarityTables(
         scores=pl.concat([scores for scores, _ in tables]),
         differences=pl.concat([differences for _, differences in tables]),
+        queries=pl.concat([query_table(v) for v in values]),
         chosen=chosen,
-        ridge_strength=strength,
         pools=pl.concat([_summary(p, v) for p, v in zip(pools.values(), values, strict=True)]),
         n_train=len(train),
     )
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Feature sets in the form in which cosines are taken, over all ids they have."""
-
-    features: Mapping[str, IndexedVectors]
-    ridge: RidgePath
-
-    @classmethod
-    def of(
-        cls, inputs: SimilarityInputs, train: tuple[str, ...], config: BenchmarkConfig
-    ) -> _Prepared:
-        given = inputs.features
-        features = {
-            **given,
-            "imagenet": formed_on(config.imagenet_form, train, given["imagenet"]),
-            "collaborative": centred_on(train, given["collaborative"]),
-            "latent_factors": centred_on(train, inputs.factors),
-        }
-        ridge = fit_ridge(features["imagenet"].rows(train), inputs.factors.rows(train))
-        return cls(features, ridge)
-
-    def scorers(self, pool: Pool, chosen: str, strength: float) -> dict[str, Scorer]:
-        """Every row of the scoreboard, in its order."""
-        vectors = {name: f.rows(pool.project_ids) for name, f in self.features.items()}
-        derived = {
-            "imagenet_ridge": self.ridge.predict(vectors["imagenet"], strength),
-            "ensemble": ensemble(vectors[chosen], vectors["imagenet"]),
-        }
-        order = ("random", "color", "imagenet", "imagenet_ridge", *LAYERS, "ensemble")
-        others = sorted(set(vectors) - set(order) - {"latent_factors"})
-        cosines = {**vectors, **derived}
-        return {
-            "chance": PopularityScorer(pool.popularity * 0),
-            "popularity": PopularityScorer(pool.popularity),
-            "owner": SharedScorer(pool.provenance),
-            **{n: CosineScorer.of(cosines[n]) for n in (*order, *others, "latent_factors")},
-        }
+def _scorers(pool: Pool, features: Mapping[str, IndexedVectors], chosen: str) -> dict[str, Scorer]:
+    """Every row of the scoreboard, in its order."""
+    vectors = {name: of_set.rows(pool.project_ids) for name, of_set in features.items()}
+    vectors[ENSEMBLE] = ensemble(vectors[chosen], vectors[IMAGENET])
+    scorers = control_scorers(pool)
+    scorers |= {name: CosineScorer.of(v) for name, v in vectors.items()}
+    return {name: scorers[name] for name in ordered(scorers)}
 
 
 def _choose(
-    pool: Pool, prepared: _Prepared, config: BenchmarkConfig, on_queries: OnQueries
-) -> tuple[str, float]:
-    """Layer and ridge strength by the validation pool."""
+    pool: Pool,
+    features: Mapping[str, IndexedVectors],
+    config: BenchmarkConfig,
+    on_queries: OnQueries,
+) -> str:
+    """The layer that is better on the validation pool."""
     measures = ChoiceMeasures.of(pool)
-    imagenet = prepared.features["imagenet"].rows(pool.project_ids)
-    strengths = {f"imagenet_ridge at {s:g}": s for s in STRENGTHS}
-    vectors = {layer: prepared.features[layer].rows(pool.project_ids) for layer in LAYERS}
-    vectors |= {name: prepared.ridge.predict(imagenet, s) for name, s in strengths.items()}
     values = score_features(
         pool,
-        {name: CosineScorer.of(v) for name, v in vectors.items()},
+        {layer: CosineScorer.of(features[layer].rows(pool.project_ids)) for layer in LAYERS},
         (measures.first, measures.second),
         n_triplets=config.n_triplets,
         seed=config.seed,
         on_queries=on_queries,
     )
-    strength = strengths[choose_strength(values, tuple(strengths), measures)]
-    return choose_layer(values, measures), strength
+    return choose_layer(values, measures)
 
 
 def _summary(pool: Pool, values: QueryValues) -> pl.DataFrame:
@@ -207,6 +164,6 @@ def _summary(pool: Pool, values: QueryValues) -> pl.DataFrame:
 
 def _n_queries(pools: Mapping[str, Pool]) -> int:
     """Queries over all measures and passes: two measures choose, then all are reported."""
-    n = {split: len(pool.project_ids) for split, pool in pools.items()}
+    n = {split: len(pool.queries) for split, pool in pools.items()}
     reported = sum(n[split] * len(measures_of(pool)) for split, pool in pools.items())
     return 2 * n["validation"] + reported

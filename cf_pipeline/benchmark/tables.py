@@ -1,4 +1,4 @@
-"""Scores and paired differences as table rows, with intervals over groups of queries."""
+"""Values, scores and paired differences as rows, with intervals over groups of queries."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from cf_pipeline.benchmark.feature_sets import feature_set
 from cf_pipeline.benchmark.queries import QueryValues
 from cf_pipeline.metrics.intervals import percentiles, resampled_means
 from cf_pipeline.metrics.ranking import Floats
-
-REFERENCES = ("imagenet", "imagenet_ridge", "color", "random", "chance")
 
 SCORE_SCHEMA = {
     "split": pl.String,
@@ -33,6 +32,33 @@ DIFFERENCE_SCHEMA = {
     "low": pl.Float64,
     "high": pl.Float64,
 }
+QUERY_SCHEMA = {
+    "split": pl.String,
+    "feature_set": pl.String,
+    "measure": pl.String,
+    "project_id": pl.String,
+    "bootstrap_group": pl.Int64,
+    "value": pl.Float64,
+}
+
+
+def query_table(values: QueryValues) -> pl.DataFrame:
+    """Rows of QUERY_SCHEMA: every query that counts, by feature set and measure."""
+    queries = pl.DataFrame({
+        "project_id": pl.Series(values.project_ids, dtype=pl.String),
+        "bootstrap_group": values.groups,
+    })
+    blocks = [
+        queries.with_columns(
+            value=columns[:, column],
+            split=pl.lit(values.split),
+            feature_set=pl.lit(name),
+            measure=pl.lit(measure),
+        )
+        for measure, columns in values.values.items()
+        for column, name in enumerate(values.feature_sets)
+    ]
+    return pl.concat(blocks).filter(pl.col("value").is_not_nan()).select(*QUERY_SCHEMA)
 
 
 def score_tables(
@@ -62,10 +88,9 @@ def score_tables(
         shared = {"split": values.split, "measure": measure}
         for row in _with_bounds(values.feature_sets, means, resampled, "value"):
             scores.append({**shared, **row, **sizes, "chosen": row["feature_set"] == chosen})
-        for reference in REFERENCES:
-            if reference not in values.feature_sets:
+        for other, reference in enumerate(values.feature_sets):
+            if not feature_set(reference).is_reference:
                 continue
-            other = values.feature_sets.index(reference)
             rows = _with_bounds(
                 values.feature_sets,
                 means - means[other],

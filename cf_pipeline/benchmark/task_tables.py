@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
-from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.tasks import read_task
-from cf_pipeline.errors import ConfigError
+from cf_pipeline.benchmark.task_loaders.loader import TaskLoader
+from cf_pipeline.benchmark.tasks import TaskRules, read_task
 from cf_pipeline.vectors import Progress, silent
-from cf_pipeline.vision.config import CoversConfig
+
+_TEXTS = ("task", "image_id", "path", "sha256", "label", "split", "look_component")
+_IMAGES = pl.DataFrame(schema=dict.fromkeys(_TEXTS, pl.String))
+_REJECTED = pl.DataFrame(
+    schema=dict.fromkeys(("task", "image_id", "path", "label", "reason"), pl.String)
+)
 
 
 @dataclass(frozen=True)
@@ -25,37 +28,25 @@ class Tasks:
 
 
 def read_tasks(
-    folders: Mapping[str, Path],
-    config: BenchmarkConfig,
-    covers: CoversConfig,
-    n_threads: int,
-    progress: Progress = silent,
+    loaders: Mapping[str, TaskLoader], rules: TaskRules, progress: Progress = silent
 ) -> Tasks:
-    """Read the labelled set in every folder.
+    """Read every labelled set; without any the tables are empty.
 
     Args:
-        folders: task to the folder that holds its labels.csv.
-        config: share and seed of splits that a set does not bring itself.
-        covers: how images are checked.
-        n_threads: for decoding.
+        loaders: task to what reads it.
+        rules: how images are checked and split.
         progress: hears images checked.
 
     Raises:
-        ConfigError: there are no tasks, or a folder is not there.
+        ConfigError: a set is not where its settings say.
         DataError: a set cannot be used.
     """
-    if not folders:
-        raise ConfigError(
-            "benchmark.tasks is empty; expected task names with folders, such as "
-            "--set benchmark.tasks.noto_emoji=data/noto_emoji."
-        )
     tasks = {
-        name: read_task(name, folder, config, covers, n_threads, progress)
-        for name, folder in folders.items()
+        name: read_task(name, loader, rules, progress) for name, loader in sorted(loaders.items())
     }
     return Tasks(
-        pl.concat([task.images for task in tasks.values()]),
-        pl.concat([task.rejected for task in tasks.values()]),
+        pl.concat([_IMAGES, *(task.images for task in tasks.values())]),
+        pl.concat([_REJECTED, *(task.rejected for task in tasks.values())]),
         {name: task.n_test_seen for name, task in tasks.items()},
     )
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.interactions.splitting import components, provenance
 from cf_pipeline.metrics.similarity import CoEngagement, co_engagement
 from cf_pipeline.vectors import Indices
 
@@ -118,30 +118,27 @@ def bootstrap_groups(projects: pl.DataFrame) -> Indices:
         Group numbers 0..n_groups - 1, one per row of projects, shape (n_projects,).
     """
     require_columns(projects, ("project_id", "owners", "split_group"), "projects")
-    rows = projects.select(
-        "owners", pl.col("split_group").cast(pl.String), row=pl.int_range(pl.len())
-    )
-    given = rows.drop_nulls("split_group").select(
-        "row", name=pl.lit("group:") + pl.col("split_group")
-    )
-    owned = (
-        rows
-        .filter(pl.col("split_group").is_null())
+    return components(provenance(projects), projects.height)
+
+
+def owner_users(projects: pl.DataFrame, pattern: str) -> pl.DataFrame:
+    """Who owns what, written as users.
+
+    Args:
+        projects: `project_id, owners LIST`.
+        pattern: how a user that is an owner is written, with `{owner}` for the owner's key.
+
+    Returns:
+        `project_id, user_id`, one row per project and owner.
+    """
+    before, _, after = pattern.partition("{owner}")
+    return (
+        projects
+        .select("project_id", "owners")
         .explode("owners", empty_as_null=True, keep_nulls=True)
-        .drop_nulls("owners")
-        .select("row", name=pl.lit("owner:") + pl.col("owners"))
+        .drop_nulls()
+        .select("project_id", user_id=pl.lit(before) + pl.col("owners") + pl.lit(after))
     )
-    links = pl.concat([given, owned])
-    n = projects.height
-    name = links["name"].rank("dense").to_numpy().astype(np.int64) - 1
-    n_nodes = n + int(name.max(initial=-1)) + 1
-    graph = sparse.coo_matrix(
-        (np.ones(links.height, dtype=np.int8), (links["row"].to_numpy(), n + name)),
-        shape=(n_nodes, n_nodes),
-    )
-    _, labels = connected_components(graph, directed=False)
-    _, groups = np.unique(labels[:n], return_inverse=True)
-    return np.asarray(groups, dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from cf_pipeline.cli import inspecting, models, running
+from cf_pipeline.cli import inspecting, models, running, serving, validating
 from cf_pipeline.errors import CfPipelineError
 
 app = typer.Typer(
@@ -23,11 +23,13 @@ app = typer.Typer(
 )
 for command in (
     running.run,
-    running.ui,
+    serving.ui,
+    validating.crossvalidate,
     inspecting.status,
     inspecting.config,
     inspecting.doctor,
     inspecting.export,
+    models.accept,
     models.models,
     models.promote,
     models.gc,

@@ -6,34 +6,52 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cf_pipeline.configuration.choices import Choices, Configuration, resolve
 from cf_pipeline.errors import ConfigError
-from cf_pipeline.recipes.configuration import Choices, Configuration, resolve
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
+
+if TYPE_CHECKING:
+    from cf_pipeline.recompute.staleness import StageSpec
 
 out = Console(width=None if sys.stdout.isatty() else 160)
 """A terminal has its width; a file or pipe gets lines that no table wraps in."""
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder of everything a run writes. [env: CF_PIPELINE_HOME]"),
+    typer.Option("--home", help=r"Folder of everything a run writes. \[env: CF_PIPELINE_HOME]"),
 ]
 
 
-def located(home: Path | None) -> Home:
-    """The home that a command works on, there and writable.
+def named(home: Path | None) -> Home:
+    """The home that a command asks about, which need not be there.
 
     From here on the environment names it, since Dagster's definitions read its configuration.
     """
     place = Home.locate(home)
-    place.create()
     os.environ[HOME_VARIABLE] = str(place.path)
     return place
+
+
+def located(home: Path | None) -> Home:
+    """The home that a command works on, there and writable."""
+    place = named(home)
+    place.create()
+    return place
+
+
+def all_stages() -> list[StageSpec]:
+    """What every asset is made of, in the order of the graph."""
+    from cf_pipeline.definitions import defs
+    from cf_pipeline.defs.conditions import stages_in_order
+
+    defs().resolve_asset_graph()
+    return stages_in_order()
 
 
 def store(place: Home, after: Choices) -> None:
@@ -54,6 +72,10 @@ def _changes(before: Configuration, after: Configuration) -> list[str]:
         for name in ("dataset", "recipe", "budget")
         if getattr(before, name) != getattr(after, name)
     ]
-    pairs = zip(before.fields(), after.fields(), strict=True)
-    lines += [f"{key}: {old} -> {new}" for (key, old, _), (_, new, _) in pairs if old != new]
+    old, new = ({key: value for key, value, _ in c.fields()} for c in (before, after))
+    lines += [
+        f"{key}: {old.get(key, 'unset')} -> {new.get(key, 'unset')}"
+        for key in {**old, **new}
+        if old.get(key) != new.get(key)
+    ]
     return [escape(line) for line in lines]

@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cf_pipeline.cli.console import HomeOption, located, out, store
+from cf_pipeline.cli.console import HomeOption, all_stages, named, out, store
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import DataError
-from cf_pipeline.recipes.configuration import Choices, resolve
 from cf_pipeline.storage.home import Home
 
+if TYPE_CHECKING:
+    from cf_pipeline.recompute.status import AssetStatus
 
-def status(home: HomeOption = None) -> None:
-    """Say of every asset whether it is fresh, stale and why, failed, and when it was computed.
 
-    Example: cf-pipeline status
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="A list, for scripts.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Say of every asset whether it is fresh, stale and why, failed, held; computed when.
+
+    Exit code 1 where one failed. Asking makes no home.
+
+    Example: cf-pipeline status --json
     """
-    from cf_pipeline.definitions import defs
-    from cf_pipeline.defs.status import pipeline_status
+    from cf_pipeline.recompute.status import pipeline_status
 
-    place = located(home)
+    place = named(home)
+    found = pipeline_status(place, all_stages())
+    if as_json:
+        rows = [{"asset": s.asset, "state": s.state, "why": s.why} for s in found]
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_status(found)
+    if any(item.state == "failed" for item in found):
+        raise typer.Exit(1)
+
+
+def _print_status(found: list[AssetStatus]) -> None:
     table = Table("asset", "state", "computed (UTC)", "why", box=None, pad_edge=False)
-    colors = {"fresh": "green", "stale": "yellow", "failed": "red", "missing": "dim"}
-    for item in pipeline_status(place, defs()):
+    colors = {
+        "fresh": "green",
+        "stale": "yellow",
+        "failed": "red",
+        "missing": "dim",
+        "held": "blue",
+    }
+    for item in found:
         when = item.computed_at.strftime("%Y-%m-%d %H:%M:%S") if item.computed_at else ""
         color = colors[item.state]
         table.add_row(item.asset, f"[{color}]{item.state}[/{color}]", when, escape(item.why))
@@ -42,8 +67,9 @@ def config(
 
     Example: cf-pipeline config --unset vision.epochs
     """
-    place = located(home)
+    place = named(home)
     if unset is not None:
+        place.create()
         store(place, Choices.read(place.config_path).without(unset))
     if show or unset is None:
         choices = Choices.read(place.config_path)
@@ -52,11 +78,9 @@ def config(
         for name in ("dataset", "recipe", "budget"):
             out.print(f"{name} = {getattr(configuration, name)}", highlight=False)
         table = Table("key", "value", "", "meaning", box=None, pad_edge=False)
-        for key, value, info in configuration.fields():
+        for key, value, meaning in configuration.fields():
             chosen = any(k == key or k.startswith(f"{key}.") for k in choices.set)
-            table.add_row(
-                key, escape(str(value)), "chosen" if chosen else "", escape(info.description or "")
-            )
+            table.add_row(key, escape(str(value)), "chosen" if chosen else "", escape(meaning))
         out.print(table)
 
 
@@ -70,10 +94,12 @@ def doctor(
     """
     from cf_pipeline.sources.dataset import load_dataset
     from cf_pipeline.sources.doctor import examine
+    from cf_pipeline.sources.reading import Limits
 
     place = Home.locate(home)
     configuration = resolve(Choices.read(place.config_path))
-    findings = examine(load_dataset(dataset or configuration.dataset))
+    limits = Limits(configuration.resources.memory_limit, configuration.resources.threads or None)
+    findings = examine(load_dataset(dataset or configuration.dataset), limits)
     marks = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]"}
     for finding in findings:
         mark = marks.get(finding.level, "[red]error[/red]")
@@ -99,7 +125,7 @@ def export(
     Example: cf-pipeline export embeddings embeddings.parquet
     Example: cf-pipeline export embeddings old.parquet --model 3f1c9a
     """
-    from cf_pipeline.defs.exporting import export_embeddings
+    from cf_pipeline.models.exporting import export_embeddings
 
     if what != "embeddings":
         raise DataError(f"export knows embeddings, got {what!r}.")

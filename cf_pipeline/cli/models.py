@@ -1,4 +1,4 @@
-"""`models`, `promote`, `gc` and `lineage`."""
+"""`models`, `promote`, `accept`, `gc` and `lineage`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from cf_pipeline.cli.console import HomeOption, located, out
+from cf_pipeline.cli.console import HomeOption, all_stages, located, named, out
 from cf_pipeline.errors import ConfigError
+from cf_pipeline.storage.lock import Holder, HomeLock
 
 if TYPE_CHECKING:
-    from cf_pipeline.defs.lineage import Lineage, Made
+    from cf_pipeline.models.lineage import Lineage, Made
 
 
 def models(home: HomeOption = None) -> None:
@@ -22,13 +23,13 @@ def models(home: HomeOption = None) -> None:
 
     Example: cf-pipeline models
     """
-    from cf_pipeline.defs.models import PRIMARY
-    from cf_pipeline.defs.models import models as all_models
+    from cf_pipeline.models.catalogue import PRIMARY
+    from cf_pipeline.models.catalogue import models as all_models
 
     table = Table(
         "model", "roles", "trained (UTC)", "continues", *PRIMARY, box=None, pad_edge=False
     )
-    for model in all_models(located(home)):
+    for model in all_models(named(home)):
         scores = [f"{model.scores[m]:.3f}" if m in model.scores else "" for m in PRIMARY]
         table.add_row(
             model.version,
@@ -48,12 +49,34 @@ def promote(
 
     Example: cf-pipeline promote 3f1c9a
     """
-    from cf_pipeline.defs.models import promote as promote_model
-
     place = located(home)
     from cf_pipeline.definitions import defs
+    from cf_pipeline.defs.promoting import promote as promote_model
 
     out.print(f"{promote_model(place, defs(), model)} is the champion")
+
+
+def accept(
+    assets: Annotated[list[str], typer.Argument(help="Assets that are due.")],
+    home: HomeOption = None,
+) -> None:
+    """Take changed code or settings as harmless to rows that stand, so that nothing is computed.
+
+    `cf-pipeline status` says what is due and why; `lineage` shows what was accepted.
+
+    Example: cf-pipeline accept covers trained_cnn
+    """
+    from cf_pipeline.recompute.accepting import accept as accept_assets
+
+    place = located(home)
+    stages = all_stages()
+    with HomeLock(place).acquire(Holder.current(), wait=False):
+        accepted = accept_assets(place, stages, assets)
+    for asset, why in accepted.items():
+        out.print(f"{asset}: accepted ({escape(why)})", highlight=False)
+    for asset in assets:
+        if asset not in accepted:
+            out.print(f"{asset} is fresh: nothing to accept", highlight=False)
 
 
 def gc(
@@ -62,11 +85,12 @@ def gc(
 ) -> None:
     """Remove old models: rows, embeddings and checkpoints that nothing names any more.
 
-    The newest promotion.keep stay, champion, challenger and best, and whatever these continued.
+    The newest promotion.keep stay, as far as promotion.keep_bytes allow, what is current, champion,
+    challenger and best, and whatever these continued.
 
     Example: cf-pipeline gc --dry-run
     """
-    from cf_pipeline.defs.models import collect_garbage
+    from cf_pipeline.models.catalogue import collect_garbage
 
     gone = collect_garbage(located(home), dry_run=dry_run)
     rows = sum(gone.rows.values())
@@ -92,11 +116,11 @@ def lineage(
     Example: cf-pipeline lineage oca-0035c41b55
     Example: cf-pipeline lineage --model 3f1c9a --json
     """
-    from cf_pipeline.defs.lineage import facts_of_project, lineage_of
+    from cf_pipeline.models.lineage import facts_of_project, lineage_of
 
     if (project_id is None) == (model is None):
         raise ConfigError("lineage takes a PROJECT_ID or --model VERSION, one of them.")
-    place = located(home)
+    place = named(home)
     facts = facts_of_project(place, project_id) if project_id is not None else {}
     asset = "trained_cnn" if model is not None else "embeddings"
     told = lineage_of(place, asset, model)
@@ -107,6 +131,13 @@ def lineage(
         shown = ", ".join(value) if isinstance(value, list) else value
         out.print(f"{name}: {escape(str(shown))}", highlight=False)
     out.print(_tree(told), highlight=False)
+    for made in told.made:
+        if made.accepted:
+            out.print(
+                f"{made.asset} {made.data_version}: accepted {made.accepted['at']} "
+                f"({made.accepted['why_due']}; made by code {made.accepted['code_version']})",
+                highlight=False,
+            )
     for missing in told.missing:
         out.print(f"no record is kept of {missing}")
 

@@ -1,20 +1,18 @@
-"""`run` and `ui`."""
+"""`run`."""
 
 from __future__ import annotations
 
 import functools
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from cf_pipeline.cli.console import HomeOption, located, out, store
-from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.configuration.choices import Choices, resolve
+from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home
 
 
@@ -42,25 +40,26 @@ def run(
     place = located(home)  # the definitions read its configuration when they are imported
     from cf_pipeline.definitions import defs
     from cf_pipeline.defs.automation import check_automation
-    from cf_pipeline.defs.running import asset_names, run_pipeline
+    from cf_pipeline.defs.running import Wanted, asset_names, run_pipeline
     from cf_pipeline.sources.dataset import load_dataset
 
-    choose = functools.partial(_chosen, place, dataset, recipe, budget, set_ or [])
+    choose = functools.partial(choices_of, place, dataset, recipe, budget, set_ or [])
     # A mistake is told before anybody waits; a run that is refused leaves no choices behind.
+    _refuse_another_data_set(place, choose())
     wanted, definitions = resolve(choose()), defs()
     load_dataset(wanted.dataset)
     check_automation(wanted.automation, asset_names(definitions))
-    outcome = run_pipeline(
-        place,
-        definitions,
+    wish = Wanted(
         select=[name.strip() for name in select.split(",")] if select else [],
         force=force,
         wait=wait,
         on_start=lambda: store(place, choose()),
     )
+    outcome = run_pipeline(place, definitions, wish)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    again = f"{len(outcome.found_again)} found again, " if outcome.found_again else ""
     out.print(
-        f"{len(outcome.computed)} assets computed, {len(outcome.unchanged)} unchanged, "
+        f"{len(outcome.computed)} assets computed, {again}{len(outcome.unchanged)} unchanged, "
         f"{len(outcome.failures)} failed in {minutes}:{seconds:02d}"
     )
     if outcome.not_run:
@@ -69,30 +68,12 @@ def run(
         typer.echo(f"{asset}: {message}", err=True)
     if outcome.failures:
         raise typer.Exit(1)
-    if {"similarity_scores", "benchmark_scores"} & {*outcome.computed, *outcome.unchanged}:
+    shown = {*outcome.computed, *outcome.found_again, *outcome.unchanged}
+    if {"similarity_scores", "benchmark_scores"} & shown:
         _print_scoreboard(place)
 
 
-def ui(
-    port: Annotated[int, typer.Option(help="Port of the webserver.")] = 3000,
-    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
-    home: HomeOption = None,
-) -> None:
-    """Start Dagster's webserver and daemon on this home.
-
-    Example: cf-pipeline ui --port 3000
-    """
-    from cf_pipeline.defs.running import dagster_environment, write_workspace
-
-    place = located(home)
-    workspace = write_workspace(place)
-    out.print(f"Dagster on http://{host}:{port}, home {escape(str(place.path))}; Ctrl-C stops it")
-    dagster = Path(sys.executable).with_name("dagster")
-    command = [str(dagster), "dev", "-w", str(workspace), "-p", str(port), "-h", host]
-    os.execve(command[0], command, {**os.environ, **dagster_environment(place)})
-
-
-def _chosen(
+def choices_of(
     place: Home,
     dataset: Path | None,
     recipe: str | None,
@@ -111,8 +92,20 @@ def _chosen(
     return stored.model_copy(update=changes).with_assignments(assignments)
 
 
+def _refuse_another_data_set(place: Home, chosen: Choices) -> None:
+    """A home belongs to one data set: another's rows would take the place of all that is there."""
+    stored = Choices.read(place.config_path)
+    computed = place.warehouse_path.exists() and place.config_path.exists()
+    # A data set that is gone from where it was has moved, and is the same one.
+    if computed and chosen.dataset != stored.dataset and Path(stored.dataset).exists():
+        raise ConfigError(
+            f"{place.path} belongs to {stored.dataset}, and {chosen.dataset} is another data set. "
+            "Give it a home of its own: --home DIR."
+        )
+
+
 def _print_scoreboard(place: Home) -> None:
-    from cf_pipeline.defs.exporting import scoreboards
+    from cf_pipeline.models.exporting import scoreboards
 
     for title, titles, rows in scoreboards(place):
         table = Table(*titles, title=title, title_justify="left", box=None, pad_edge=False)

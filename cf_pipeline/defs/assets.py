@@ -1,41 +1,33 @@
-"""How an asset of this pipeline is made: compare, compute, check, publish, describe.
+"""How a body becomes a Dagster asset: `recompute.making` decides and does, Dagster is told.
 
-`stage_asset` wraps a body into a Dagster asset. Before the body runs, what it would read (parents'
-data versions, its sections of the configuration, outside files, its source) is compared with what
-was recorded beside the table it wrote last; when nothing differs the body does not run and the
-materialization says `unchanged`. What the body returns is written with its record in one
-transaction, unless a blocking check turns it away, and the data version comes from the rows.
+`stage_asset` declares what a stage reads and wraps it: the lock of the home is held by the run's
+resource, errors of the project become failures with their own words, and what was made, found
+again or left as it was becomes a materialization with its data version, pictures and checks.
 """
 
 import inspect
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import duckdb
 
-from cf_pipeline.defs.asset_checks import Check, Checked, Verdicts, scope_of
-from cf_pipeline.defs.attempts import attempted, clear_failure, failing_is_an_attempt
-from cf_pipeline.defs.fingerprints import SourceFiles
-from cf_pipeline.defs.metadata import computed_metadata, described, unchanged_metadata
-from cf_pipeline.defs.resources import HomeResource
-from cf_pipeline.defs.stage import Body, Output, Stage
-from cf_pipeline.defs.staleness import STARTED_FROM, Reading, StageSpec, read_inputs
-from cf_pipeline.defs.versions import code_version
+from cf_pipeline.defs.conditions import STAGES, WHEN_STALE
+from cf_pipeline.defs.metadata import described, metadata_of
+from cf_pipeline.defs.resources import (
+    REFRESH_TAG,
+    WARM_TAG,
+    HomeResource,
+    configuration_at_load,
+)
 from cf_pipeline.errors import CfPipelineError
-from cf_pipeline.sources.dataset import load_dataset
-from cf_pipeline.storage.records import AssetRecord, Draft
+from cf_pipeline.recompute.fingerprints import SourceFiles
+from cf_pipeline.recompute.making import Work, make
+from cf_pipeline.recompute.stage import Body, RunFacts
+from cf_pipeline.recompute.staleness import StageSpec
+from cf_pipeline.recompute.versions import symbol_of
+from cf_pipeline.verdict import Check, Verdicts
 
 CONFIG_HASH_TAG = "cf_pipeline/config_hash"
-WARM_TAG = "cf_pipeline/warm"
-"""On runs of the schedule where `automation.warm` is set."""
-
-STAGES: dict[str, StageSpec] = {}
-"""Every asset of the pipeline by name, filled as the files of `defs` are loaded."""
 
 Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -52,171 +44,101 @@ def stage_asset(
     parents: Sequence[str] = (),
     reads: Sequence[str] = (),
     outside: SourceFiles | None = None,
-    kinds: Sequence[str] = (),
-    checks: Sequence[Check] = (),
+    **shown: Any,
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """Make a Dagster asset of a body.
 
     Args:
         group: the group of the graph.
         parents: assets whose tables the body reads.
-        reads: sections (`pruning`, `dataset.truth`) or fields (`vision.init`) that it depends on.
+        reads: sections (`pruning`, `dataset.truth`) or fields (`vision.image_size`) whose values
+            it depends on.
         outside: files that it reads.
-        kinds: shown on the asset beside `duckdb`.
-        checks: what its rows must pass.
+        shown: `runs`, fields whose method it runs whatever that method's settings; `checks`, what
+            its rows must pass; `kinds`, shown beside `duckdb`.
     """
 
     def wrap(body: Body) -> dg.AssetsDefinition:
-        name = body.__name__
-        spec = StageSpec(name, group, tuple(parents), tuple(reads), outside, code_version(body))
+        name, runs = body.__name__, tuple(shown.get("runs", ()))
+        spec = StageSpec(name, group, tuple(parents), tuple(reads), outside, symbol_of(body), runs)
         STAGES[name] = spec
-        return _dagster_asset(spec, body, {"duckdb", *kinds}, checks)
+        return _dagster_asset(Work(spec, body, shown.get("checks", ())), shown.get("kinds", ()))
 
     return wrap
 
 
-def _dagster_asset(
-    spec: StageSpec, body: Body, kinds: set[str], checks: Sequence[Check]
-) -> dg.AssetsDefinition:
+def _dagster_asset(work: Work, kinds: Sequence[str]) -> dg.AssetsDefinition:
+    spec = work.spec
+
     def materialize(
         context: dg.AssetExecutionContext, config: RunConfig, home: HomeResource
     ) -> Iterator[Event]:
-        verdicts = Verdicts(checks)
+        verdicts = Verdicts(work.checks)
         try:
-            result = _materialize(context, config.force, home, _Work(spec, body, verdicts))
+            result = _materialized(context, config.force, home, work, verdicts)
         except CfPipelineError as error:
-            yield from verdicts.results(spec.asset, context.log)
+            yield from _check_results(spec.asset, verdicts, context.log)
             raise dg.Failure(description=str(error), allow_retries=False) from error
-        yield from verdicts.results(spec.asset, context.log)
+        yield from _check_results(spec.asset, verdicts, context.log)
         yield result
 
     decorate = dg.asset(
         name=spec.asset,
         group_name=spec.group,
         deps=list(spec.parents),
-        code_version=spec.code_version,
-        check_specs=[check.spec(spec.asset) for check in checks],
-        description=inspect.getdoc(body),
-        kinds=kinds,
-        **described(spec, body),
+        code_version=spec.code_version(configuration_at_load()),
+        check_specs=[_check_spec(spec.asset, check) for check in work.checks],
+        description=inspect.getdoc(work.body),
+        kinds={"duckdb", *kinds},
+        automation_condition=WHEN_STALE,
+        **described(spec, work.body),
     )
     asset: dg.AssetsDefinition = decorate(materialize)
     return asset
 
 
-@dataclass(frozen=True)
-class _Work:
-    """An asset in the making."""
-
-    spec: StageSpec
-    body: Body
-    verdicts: Verdicts
-
-
-def _materialize(
-    context: dg.AssetExecutionContext, force: bool, home: HomeResource, work: _Work
-) -> dg.MaterializeResult[Any]:
-    started = time.monotonic()
-    dataset = load_dataset(home.configuration.dataset)
-    reading = read_inputs(work.spec, dataset, home.configuration, home.warehouse)
-    record = None if force else reading.current
-    if record is not None:
-        with failing_is_an_attempt(home.warehouse, reading, context.run.run_id):
-            _look_at_what_is_there(home, reading, work.verdicts)
-        clear_failure(home.warehouse, reading, context.run.run_id)
-        metadata = unchanged_metadata(home.warehouse, record, context)
-        context.log.info("unchanged")
-    else:
-        with (
-            attempted(home.warehouse, reading, context.run.run_id),
-            home.scratch() as scratch,
-        ):
-            stage = _stage(context, home, reading, Path(scratch), force)
-            output = work.body(stage)
-            record = _publish(stage, reading, output, work.verdicts, time.monotonic() - started)
-        metadata = computed_metadata(home.warehouse, work.spec, record, output.metadata)
-        context.log.info(f"done in {time.monotonic() - started:.1f} s")
-    return dg.MaterializeResult(
-        metadata=metadata,
-        data_version=dg.DataVersion(record.data_version),
-        tags={CONFIG_HASH_TAG: reading.config_hash},
-    )
-
-
-def _stage(
+def _materialized(
     context: dg.AssetExecutionContext,
-    home: HomeResource,
-    reading: Reading,
-    scratch: Path,
     force: bool,
-) -> Stage:
-    return Stage(
-        asset=reading.spec.asset,
-        run_id=context.run.run_id,
-        configuration=home.configuration,
-        dataset=reading.dataset,
-        warehouse=home.warehouse,
-        artifacts=home.artifacts,
-        scratch=scratch,
-        wandb_folder=home.home.wandb_path,
-        previous=reading.previous,
-        reusable=reading.has_same_maker and not force,
-        warm=context.run.tags.get(WARM_TAG) == "true",
-        log=context.log,
+    home: HomeResource,
+    work: Work,
+    verdicts: Verdicts,
+) -> dg.MaterializeResult[Any]:
+    tags = context.run.tags
+    run = RunFacts(
+        context.run.run_id,
+        context.log,
+        force=force,
+        refresh=tags.get(REFRESH_TAG) == "true",
+        warm=tags.get(WARM_TAG) == "true",
+    )
+    made = make(work, home.opened, run, verdicts)
+    context.log.info(made.how if made.how != "computed" else f"done in {made.record.seconds:.1f} s")
+    return dg.MaterializeResult(
+        metadata=metadata_of(made, work.spec, home.opened.warehouse, context),
+        data_version=dg.DataVersion(made.record.data_version),
+        tags={CONFIG_HASH_TAG: made.config_hash},
     )
 
 
-def _publish(
-    stage: Stage, reading: Reading, output: Output, verdicts: Verdicts, seconds: float
-) -> AssetRecord:
-    """Rows and record in one transaction, unless a blocking check turns the rows away."""
-    started_from = {STARTED_FROM: output.started_from} if output.started_from else {}
-    draft = Draft(
-        asset=stage.asset,
-        code_version=reading.spec.code_version,
-        config_hash=reading.config_hash,
-        inputs={**reading.inputs, **started_from},
-        run_id=stage.run_id,
-        computed_at=datetime.now(UTC),
-        seconds=seconds,
-        metadata={"sections": dict(reading.sections), **_provenance(stage, reading, output)},
-        data_version=output.data_version,
+def _check_spec(asset: str, check: Check) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        check.name, asset=asset, description=check.description, blocking=check.blocking
     )
 
-    def verify(connection: duckdb.DuckDBPyConnection) -> None:
-        verdicts.look(
-            Checked(stage.asset, connection, output.scope, stage.configuration, stage.dataset)
+
+def _check_results(asset: str, verdicts: Verdicts, log: Any) -> Iterator[dg.AssetCheckResult]:
+    """What the checks said, for Dagster; a warning is told in the log, too."""
+    for check, verdict in verdicts.said:
+        if not verdict.passed and not check.blocking:
+            log.warning(f"{check.name}: {verdict.message}")
+        severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
+        facts: Mapping[str, Any] = verdict.facts
+        yield dg.AssetCheckResult(
+            passed=verdict.passed,
+            asset_key=asset,
+            check_name=check.name,
+            description=verdict.message,
+            severity=severity,
+            metadata=dict(facts),
         )
-
-    return stage.warehouse.publish(
-        draft,
-        output.tables,
-        scope=output.scope,
-        artifacts=output.artifacts,
-        others=output.others,
-        verify=verify,
-    )
-
-
-def _provenance(stage: Stage, reading: Reading, output: Output) -> dict[str, Any]:
-    """What lineage tells of rows beside versions: configuration as values, files by hash."""
-    spec = reading.spec
-    facts: dict[str, Any] = {
-        "configuration": spec.section_values(stage.configuration, stage.dataset),
-        "dataset": str(stage.configuration.dataset),
-        "recipe": stage.configuration.recipe,
-        "budget": stage.configuration.budget,
-        "scope": output.scope,
-    }
-    if spec.outside is not None:
-        facts["files"] = spec.outside.listing(stage.dataset, stage.configuration, stage.warehouse)
-    return facts
-
-
-def _look_at_what_is_there(home: HomeResource, reading: Reading, verdicts: Verdicts) -> None:
-    """Checks on rows that did not change, so that what Dagster shows is of today."""
-    asset = reading.spec.asset
-    model = home.warehouse.record("trained_cnn")
-    scope = scope_of(asset, model.data_version if model else None)
-    with home.warehouse.read() as connection:
-        verdicts.look(Checked(asset, connection, scope, home.configuration, reading.dataset))

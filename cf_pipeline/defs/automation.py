@@ -6,130 +6,26 @@ included. All three ship running, and none of them starts the first full run of 
 run at a time: while one is queued or going on, nothing is requested.
 """
 
-import logging
-import threading
+import contextlib
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster import AutomationContext
 
-from cf_pipeline.defs.assets import STAGES, WARM_TAG
-from cf_pipeline.defs.beta import beta_accepted
-from cf_pipeline.defs.due import COMPLETE, Due, Situation, check_held, due_assets
+from cf_pipeline.configuration.config import AutomationConfig
+from cf_pipeline.defs.conditions import is_busy, stages_in_order
 from cf_pipeline.defs.jobs import full_pipeline
-from cf_pipeline.defs.processes import clear_dead_runs, unfinished_runs
-from cf_pipeline.defs.resources import open_warehouse
-from cf_pipeline.defs.staleness import StageSpec
-from cf_pipeline.defs.watching import Cursor, describe, look_at_sources
-from cf_pipeline.errors import CfPipelineError, ConfigError
-from cf_pipeline.recipes.config import AutomationConfig
-from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.defs.metadata import beta_accepted
+from cf_pipeline.defs.processes import clear_dead_runs
+from cf_pipeline.defs.resources import WARM_TAG, configuration_at_load
+from cf_pipeline.errors import CfPipelineError, ConfigError, HomeBusyError
+from cf_pipeline.models.catalogue import collect_garbage
+from cf_pipeline.recompute.due import COMPLETE, Situation, check_held
+from cf_pipeline.recompute.stage import open_warehouse
+from cf_pipeline.recompute.watching import Cursor, describe, look_at_sources
 from cf_pipeline.storage.home import Home
-from cf_pipeline.storage.lock import holder_of
 
 STARTED_BY_TAG = "cf_pipeline/started_by"
-
-_logger = logging.getLogger(__name__)
-
-
-def automation_config() -> AutomationConfig:
-    """What this process's home says of automation when the code location is loaded.
-
-    Raises:
-        ConfigError: the home's configuration cannot be read.
-    """
-    return resolve(Choices.read(Home.locate().config_path)).automation
-
-
-_CONFIG = automation_config()
-
-
-class DueByRecord(dg.AutomationCondition[dg.AssetKey]):
-    """True for an asset that is due by what is recorded of it, of its parents and its settings.
-
-    Level-triggered: no cursor is read, and provenance decides, not events.
-    """
-
-    @property
-    def name(self) -> str:
-        """Shown in the UI's evaluations."""
-        return "due_by_record"
-
-    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
-        """Look the asset up in this tick's judgement of all of them."""
-        due = _judgement.of_tick(context)
-        name = context.key.to_user_string()
-        if name in due.reasons:
-            context.log.info(f"{name} is due: {due.reasons[name]}")
-            return dg.AutomationResult(context, context.candidate_subset)
-        return dg.AutomationResult(context, context.get_empty_subset())
-
-
-class _Judgement:
-    """One judgement per tick, though every asset's condition asks for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made_for: object = None
-        self._due = Due()
-
-    def of_tick(self, context: AutomationContext[dg.AssetKey]) -> Due:
-        view = context.asset_graph_view
-        with self._lock:
-            if self._made_for is not view:
-                self._due = judge(view.instance)
-                self._made_for = view
-            return self._due
-
-
-_judgement = _Judgement()
-
-
-def judge(instance: dg.DagsterInstance) -> Due:
-    """Which assets are due in the home of this process; none while a run is queued or going on.
-
-    What cannot be read (a configuration that is being edited) makes nothing due and is a warning.
-    """
-    home = Home.locate()
-    clear_dead_runs(instance)
-    if not home.warehouse_path.exists() or is_busy(home, instance):
-        return Due()
-    try:
-        return due_assets(Situation.of(home), stages_in_order())
-    except CfPipelineError as error:
-        _logger.warning("nothing is computed by itself until this is mended: %s", error)
-        return Due()
-
-
-def is_busy(home: Home, instance: dg.DagsterInstance) -> str | None:
-    """The run that is queued or going on in a home, in words; None where there is none."""
-    runs = unfinished_runs(instance)
-    if runs:
-        return f"run {runs[0].run_id} is {runs[0].status.value.lower()}"
-    holder = holder_of(home)
-    return f"the home is held by {holder}" if holder else None
-
-
-def stages_in_order() -> list[StageSpec]:
-    """Every asset, parents before children."""
-    ordered: dict[str, StageSpec] = {}
-
-    def add(spec: StageSpec) -> None:
-        for parent in spec.parents:
-            add(STAGES[parent])
-        ordered.setdefault(spec.asset, spec)
-
-    for spec in STAGES.values():
-        add(spec)
-    return list(ordered.values())
-
-
-_A_CHECK_ABOVE_FAILED = dg.AutomationCondition.any_deps_match(
-    dg.AutomationCondition.any_checks_match(
-        dg.AutomationCondition.check_failed(), blocking_only=True
-    )
-).with_label("a blocking check above failed")
-"""And not "did not pass": rows stand only if they passed, also where a kill kept the event back."""
+_CONFIG = configuration_at_load().automation
 
 with beta_accepted():  # custom conditions need the user code server
     recompute_when_stale = dg.AutomationConditionSensorDefinition(
@@ -140,9 +36,6 @@ with beta_accepted():  # custom conditions need the user code server
         minimum_interval_seconds=_CONFIG.interval_seconds,
         use_user_code_server=True,
         run_tags={STARTED_BY_TAG: "recompute_when_stale"},
-        default_condition=(DueByRecord() & ~_A_CHECK_ABOVE_FAILED).with_label(
-            "recompute when stale"
-        ),
     )
 
 
@@ -214,12 +107,16 @@ def _weekly_schedule(config: AutomationConfig) -> dg.ScheduleDefinition:
         description="Refreshes what is stale, held assets included; what is fresh is not computed.",
     )
     def refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        home = Home.locate()
         try:
-            situation = Situation.of(Home.locate())
+            situation = Situation.of(home)
         except CfPipelineError as error:
             return dg.SkipReason(str(error))
         if COMPLETE not in situation.records:
             return dg.SkipReason("the home has had no full run yet: start the first one yourself")
+        with contextlib.suppress(HomeBusyError):  # a run that goes on is waited for; next week then
+            gone = collect_garbage(home, dry_run=False)
+            context.log.info(f"{len(gone.versions)} old models removed, {gone.n_bytes:,} bytes")
         warm = {WARM_TAG: "true"} if situation.configuration.automation.warm else {}
         return dg.RunRequest(tags={STARTED_BY_TAG: "weekly_refresh", **warm})
 

@@ -2,75 +2,90 @@
 
 import polars as pl
 
-from cf_pipeline.defs import fingerprints
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.stage import Output, Stage
+from cf_pipeline.recompute import fingerprints
+from cf_pipeline.recompute.stage import Output, Stage
 
 
 @stage_asset(
     group="baselines",
     parents=("covers",),
-    reads=(
-        "baselines.imagenet_model",
-        "baselines.imagenet_weights",
-        "baselines.imagenet_image_size",
-        "baselines.imagenet_fit",
-    ),
+    reads=("baselines.imagenet",),
     outside=fingerprints.of_imagenet_weights,
-    kinds=("torch",),
+    kinds=("pytorch",),
 )
 def imagenet_embeddings(stage: Stage) -> Output:
     """Features of a network trained on ImageNet's labels, its weights untouched."""
-    from cf_pipeline.baselines.imagenet import imagenet_features
-    from cf_pipeline.defs.extraction import execution, readable_covers, reference_extractor
-    from cf_pipeline.vision.embedding import embed_changed
+    from cf_pipeline.models.extraction import embedded_by
 
-    extractor = imagenet_features(stage.configuration.baselines, execution(stage))
-    table, n_computed = embed_changed(
-        readable_covers(stage),
-        stage.previous_rows("sha256", "features"),
-        ("features",),
-        reference_extractor(stage, extractor, "covers"),
-    )
-    return Output(
-        {"imagenet_embeddings": table.with_columns(feature_set=pl.lit("imagenet"))},
-        {"covers_embedded": n_computed, "weights_sha256": extractor.weights_sha256},
-    )
+    table, n_computed = embedded_by(stage, stage.configuration.baselines.imagenet)
+    return Output({"imagenet_embeddings": table}, {"covers_embedded": n_computed})
 
 
 @stage_asset(
     group="baselines",
     parents=("covers",),
     reads=(
-        "baselines.color_bins",
-        "baselines.seed",
-        "vision.init",
+        "baselines.random",
+        "baselines.color",
+        "baselines.extra",
+        "vision.backbone",
         "vision.image_size",
         "vision.fit",
     ),
-    kinds=("torch",),
+    kinds=("pytorch",),
 )
 def simple_embeddings(stage: Stage) -> Output:
-    """Features that nobody trained: an untrained network of the same shape, and colour."""
-    from cf_pipeline.baselines.untrained import simple_features
-    from cf_pipeline.defs.extraction import execution, readable_covers, reference_extractor
-    from cf_pipeline.vision.embedding import embed_changed
+    """Features that learned nothing here: an untrained network, colour, and sets from outside."""
+    from cf_pipeline.models.extraction import embedded_by, simple_sets
 
     tables, n_computed = [], 0
-    for extractor in simple_features(
-        stage.configuration.baselines, stage.configuration.vision, execution(stage)
-    ):
-        known = stage.previous_rows("sha256", "features", where=f"feature_set = '{extractor.name}'")
-        table, n = embed_changed(
-            readable_covers(stage),
-            known,
-            ("features",),
-            reference_extractor(stage, extractor, "covers"),
-        )
-        tables.append(
-            table.with_columns(
-                pl.col("features").cast(pl.List(pl.Float32)), feature_set=pl.lit(extractor.name)
-            )
-        )
+    for feature_set in simple_sets(stage.configuration):
+        table, n = embedded_by(stage, feature_set)
+        tables.append(table.with_columns(pl.col("features").cast(pl.List(pl.Float32))))
         n_computed += n
     return Output({"simple_embeddings": pl.concat(tables)}, {"covers_embedded": n_computed})
+
+
+@stage_asset(
+    group="baselines",
+    parents=(
+        "imagenet_embeddings",
+        "latent_factors",
+        "raw_interactions",
+        "raw_projects",
+        "covers",
+        "project_split",
+    ),
+    reads=(
+        "dataset.truth",
+        "benchmark.imagenet_form",
+        "benchmark.n_triplets",
+        "benchmark.max_queries",
+        "benchmark.max_candidates",
+        "benchmark.seed",
+    ),
+)
+def ridge_embeddings(stage: Stage) -> Output:
+    """What a linear map from ImageNet features to latent space achieves: the network's floor.
+
+    Fitted on train projects; how strongly it is regularized is chosen on validation.
+    """
+    from cf_pipeline.benchmark.inputs import PoolInputs
+    from cf_pipeline.benchmark.ridge import ridge_embeddings as ridge
+    from cf_pipeline.sources.purposes import truth_rules
+    from cf_pipeline.vectors import indexed
+
+    imagenet = stage.frame("imagenet_embeddings", "project_id", "sha256", "features")
+    fitted = ridge(
+        PoolInputs.read(stage.frame, truth_rules(stage.dataset)),
+        indexed(imagenet, "project_id", "features"),
+        stage.configuration.benchmark,
+        stage.progress("queries"),
+    )
+    hashes = imagenet.select("project_id", "sha256")
+    table = fitted.table().join(hashes, on="project_id", maintain_order="left")
+    return Output(
+        {"ridge_embeddings": table.with_columns(feature_set=pl.lit("imagenet_ridge"))},
+        {"strength": fitted.strength, "train_projects": fitted.n_train},
+    )

@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from cf_pipeline.defs import checks, fingerprints
+from cf_pipeline.benchmark import soundness
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.fingerprints import task_folders
 from cf_pipeline.defs.pictures import picture, with_tables
-from cf_pipeline.defs.stage import Output, Stage
+from cf_pipeline.recompute import fingerprints
+from cf_pipeline.recompute.stage import Output, Stage
 
 JUDGED = (
     "raw_interactions",
@@ -22,6 +22,8 @@ PROTOCOL = (
     "dataset.truth",
     "benchmark.n_triplets",
     "benchmark.n_resamples",
+    "benchmark.max_queries",
+    "benchmark.max_candidates",
     "benchmark.seed",
 )
 """What both go by."""
@@ -29,9 +31,9 @@ PROTOCOL = (
 
 @stage_asset(
     group="benchmark",
-    parents=(*JUDGED, "imagenet_embeddings", "simple_embeddings"),
+    parents=(*JUDGED, "imagenet_embeddings", "simple_embeddings", "ridge_embeddings"),
     reads=(*PROTOCOL, "benchmark.imagenet_form"),
-    checks=checks.SIMILARITY_SCORES,
+    checks=(soundness.protocol_does_not_leak, soundness.scores_are_above_chance),
 )
 def similarity_scores(stage: Stage) -> Output:
     """Whether neighbours by features share an audience.
@@ -39,20 +41,23 @@ def similarity_scores(stage: Stage) -> Output:
     Every feature set against raw co-engagement of held-out projects, with intervals, and in pairs
     against the references.
     """
+    from cf_pipeline.benchmark.inputs import SimilarityInputs
     from cf_pipeline.benchmark.report import summarize_similarity
     from cf_pipeline.benchmark.similarity import similarity_tables
-    from cf_pipeline.defs.similarity import pictures_of, similarity_inputs
-    from cf_pipeline.defs.tracked import track_evaluation
+    from cf_pipeline.models.tracked import similarity_pictures, track_evaluation
+    from cf_pipeline.sources.purposes import truth_rules
 
     model = stage.version("trained_cnn")
-    inputs = similarity_inputs(stage, model)
+    inputs = SimilarityInputs.read(stage.frame, truth_rules(stage.dataset), model)
     result = similarity_tables(inputs, stage.configuration.benchmark, stage.progress("queries"))
-    pictures = pictures_of(stage, inputs, result)
+    pictures = similarity_pictures(stage, inputs, result)
     tables = {
         "similarity_scores": result.scores.with_columns(model_version=pl.lit(model)),
         "similarity_differences": result.differences.with_columns(model_version=pl.lit(model)),
+        "similarity_queries": result.queries.with_columns(model_version=pl.lit(model)),
     }
-    wandb_run = track_evaluation(stage, model, tables, pictures)
+    told = {name: tables[name] for name in ("similarity_scores", "similarity_differences")}
+    wandb_run = track_evaluation(stage, model, told, pictures)
     shown = {name: picture(png, name) for name, png in pictures.items()}
     facts = with_tables(summarize_similarity(result), "scoreboard", "pools")
     return Output(tables, {**facts, "wandb_run": wandb_run, **shown}, scope=model)
@@ -61,16 +66,16 @@ def similarity_scores(stage: Stage) -> Output:
 @stage_asset(
     group="benchmark",
     parents=(*JUDGED, "similarity_scores"),
-    reads=(*PROTOCOL, "promotion.tolerance"),
-    checks=checks.PROMOTED_MODEL,
+    reads=PROTOCOL,
+    checks=(soundness.one_champion,),
 )
 def promoted_model(stage: Stage) -> Output:
     """Which model serves.
 
-    The newest model takes the champion's place unless it loses, on current test projects that are
-    new to all of them, to the champion or to the best model so far.
+    The newest model takes the champion's place unless it loses, on current validation projects
+    that none of them was fitted to, to the champion or to the best model so far.
     """
-    from cf_pipeline.defs.promotion import compare_roles, decided, promoted_tables
+    from cf_pipeline.models.promotion import compare_roles, decided, promoted_tables
 
     comparison = compare_roles(stage, stage.version("trained_cnn"))
     decision = decided(stage, comparison)
@@ -83,20 +88,18 @@ def promoted_model(stage: Stage) -> Output:
     group="benchmark",
     reads=("benchmark.tasks", "benchmark.task_test_share", "benchmark.seed", "covers"),
     outside=fingerprints.of_tasks,
-    kinds=("pillow",),
+    kinds=("image",),
 )
 def benchmark_tasks(stage: Stage) -> Output:
     """Labelled images of every benchmark task, split by look component."""
     from cf_pipeline.benchmark.task_tables import read_tasks, summarize
+    from cf_pipeline.benchmark.tasks import TaskRules
 
     configuration = stage.configuration
-    tasks = read_tasks(
-        task_folders(configuration),
-        configuration.benchmark,
-        configuration.covers,
-        configuration.resources.n_threads,
-        stage.progress("images"),
-    )
+    config = configuration.benchmark
+    threads = configuration.resources.n_threads
+    rules = TaskRules(config.task_test_share, config.seed, configuration.covers, threads)
+    tasks = read_tasks(config.tasks, rules, stage.progress("images"))
     return Output(
         {"benchmark_tasks": tasks.images, "benchmark_tasks_rejected": tasks.rejected},
         summarize(tasks),
@@ -106,18 +109,14 @@ def benchmark_tasks(stage: Stage) -> Output:
 @stage_asset(
     group="benchmark",
     parents=("benchmark_tasks", "trained_cnn"),
-    reads=(
-        "baselines",
-        "vision.init",
-        "vision.image_size",
-        "vision.fit",
-    ),
+    reads=("baselines", "vision.backbone", "vision.image_size", "vision.fit"),
+    runs=("vision.objective",),
     outside=fingerprints.of_imagenet_weights,
-    kinds=("torch",),
+    kinds=("pytorch",),
 )
 def task_embeddings(stage: Stage) -> Output:
     """Every feature set of every labelled image."""
-    from cf_pipeline.defs.task_features import task_features
+    from cf_pipeline.models.task_features import task_features
 
     model = stage.version("trained_cnn")
     table, n_computed = task_features(stage, model)
@@ -133,8 +132,8 @@ def task_embeddings(stage: Stage) -> Output:
 def benchmark_scores(stage: Stage) -> Output:
     """Mean per-class accuracy of a linear probe on frozen features, per task and feature set."""
     from cf_pipeline.benchmark.probing import probe_feature_sets, summarize
-    from cf_pipeline.defs.tracked import track_evaluation
     from cf_pipeline.figures.scores import confusion
+    from cf_pipeline.models.tracked import track_evaluation
 
     model = stage.version("trained_cnn")
     probes = probe_feature_sets(
@@ -144,7 +143,7 @@ def benchmark_scores(stage: Stage) -> Output:
         stage.progress("probes"),
     )
     pictures = {
-        f"confusion_{task}": confusion(result.confusion, result.classes)
+        f"confusion_{task}_collaborative": confusion(result.confusion, result.classes)
         for (task, feature_set), result in probes.results.items()
         if feature_set == "collaborative"
     }

@@ -1,9 +1,11 @@
 """Group interactions: from the user's files to the pruned matrix and the split."""
 
-from cf_pipeline.defs import checks, fingerprints
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import degree_picture, picture, with_tables
-from cf_pipeline.defs.stage import Output, Stage
+from cf_pipeline.interactions import soundness
+from cf_pipeline.recompute import fingerprints
+from cf_pipeline.recompute.stage import Output, Stage
+from cf_pipeline.vision.soundness import no_look_group_is_too_large
 
 
 @stage_asset(
@@ -11,17 +13,16 @@ from cf_pipeline.defs.stage import Output, Stage
     reads=("dataset.interactions",),
     outside=fingerprints.of_interactions,
     kinds=("parquet",),
-    checks=checks.RAW_INTERACTIONS,
 )
 def raw_interactions(stage: Stage) -> Output:
     """Who did what with which project, read through dataset.toml and otherwise as it is.
 
     Rows that cannot be used are kept in `raw_interactions_rejected` with the reason.
     """
-    from cf_pipeline.sources.staging import export_interactions
+    from cf_pipeline.sources.reading import Limits, export_interactions
 
-    staged = export_interactions(stage.dataset, stage.scratch)
-    return Output(staged.tables, staged.summary)
+    loaded = export_interactions(stage.dataset, stage.scratch, Limits(*stage.limits))
+    return Output(loaded.tables, loaded.summary)
 
 
 @stage_asset(
@@ -29,14 +30,13 @@ def raw_interactions(stage: Stage) -> Output:
     reads=("dataset.projects",),
     outside=fingerprints.of_projects,
     kinds=("parquet",),
-    checks=checks.RAW_PROJECTS,
 )
 def raw_projects(stage: Stage) -> Output:
     """Every project with its cover, owners, groups and labels, as dataset.toml says."""
-    from cf_pipeline.sources.staging import export_projects
+    from cf_pipeline.sources.reading import Limits, export_projects
 
-    staged = export_projects(stage.dataset, stage.scratch)
-    return Output(staged.tables, staged.summary)
+    loaded = export_projects(stage.dataset, stage.scratch, Limits(*stage.limits))
+    return Output(loaded.tables, loaded.summary)
 
 
 @stage_asset(
@@ -44,8 +44,8 @@ def raw_projects(stage: Stage) -> Output:
     parents=("raw_projects",),
     reads=("covers", "dataset.covers"),
     outside=fingerprints.of_covers,
-    kinds=("pillow",),
-    checks=checks.COVERS,
+    kinds=("image",),
+    checks=(no_look_group_is_too_large,),
 )
 def covers(stage: Stage) -> Output:
     """Every cover opened and checked, and which of them look alike.
@@ -80,7 +80,7 @@ def covers(stage: Stage) -> Output:
     group="interactions",
     parents=("raw_interactions", "covers"),
     reads=("pruning", "dataset.matrix"),
-    checks=checks.PRUNED_MATRIX,
+    checks=(soundness.interactions_join_projects, soundness.matrix_is_not_degenerate),
 )
 def pruned_matrix(stage: Stage) -> Output:
     """The user-project matrix without the most and the least popular users and projects.
@@ -110,7 +110,7 @@ def pruned_matrix(stage: Stage) -> Output:
     group="interactions",
     parents=("raw_projects", "covers"),
     reads=("split", "dataset.split"),
-    checks=checks.PROJECT_SPLIT,
+    checks=(soundness.held_out_is_held_out,),
 )
 def project_split(stage: Stage) -> Output:
     """Train, validation or test for every project.

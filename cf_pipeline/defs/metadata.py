@@ -1,15 +1,16 @@
 """What Dagster's UI shows of an asset: its columns, and what a materialization says of itself."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from cf_pipeline.defs.beta import beta_accepted
-from cf_pipeline.defs.column_lineage import column_lineage
-from cf_pipeline.defs.staleness import StageSpec
+from cf_pipeline.recompute.making import Made
+from cf_pipeline.recompute.staleness import StageSpec
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
 from cf_pipeline.storage.warehouse import Warehouse
@@ -17,16 +18,26 @@ from cf_pipeline.storage.warehouse import Warehouse
 OWNER = "team:cf_pipeline"
 FRESH_FOR = timedelta(days=8)
 """The weekly refresh and a day of grace."""
+_LOOKED_BACK = 50
+"""Materializations among which the pictures of rows that came back are looked for."""
+
+
+@contextmanager
+def beta_accepted() -> Iterator[None]:
+    """Features that are beta and used on purpose, without a warning on every start."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        yield
 
 
 def described(spec: StageSpec, body: Callable[..., Any]) -> dict[str, Any]:
     """What an asset says of itself before it was ever computed: arguments of `dg.asset`."""
     return {
         "owners": [OWNER],
-        "tags": {"cf_pipeline/stage": spec.group},
+        "tags": {"cf_pipeline/group": spec.group},
         "metadata": {
             **_table_metadata(spec.asset),
-            "reads_configuration": ", ".join(spec.reads) or "none",
+            "reads_configuration": ", ".join((*spec.reads, *spec.runs)) or "none",
             "dagster/code_references": _source_of(body),
         },
         "freshness_policy": dg.FreshnessPolicy.time_window(
@@ -67,40 +78,62 @@ def _source_of(body: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
         return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
-def computed_metadata(
-    warehouse: Warehouse, spec: StageSpec, record: AssetRecord, shown: Mapping[str, Any]
+def metadata_of(
+    made: Made, spec: StageSpec, warehouse: Warehouse, context: dg.AssetExecutionContext
 ) -> dict[str, Any]:
-    """What a body that ran has to show, beside row count, timing, version and lineage."""
-    lineage = {"dagster/column_lineage": column_lineage(spec.asset, spec.parents)}
-    return {**_facts(warehouse, record), **lineage, "unchanged": False, **shown}
-
-
-def unchanged_metadata(
-    warehouse: Warehouse, record: AssetRecord, context: dg.AssetExecutionContext
-) -> dict[str, Any]:
-    """The metadata of the materialization that computed it, so that pictures stay in sight."""
-    event = context.instance.get_latest_materialization_event(context.asset_key)
-    shown: Mapping[str, Any] = {}
-    if event is not None and event.asset_materialization is not None:
-        shown = event.asset_materialization.metadata
-    # A run that died between its commit and its event leaves an older materialization as latest.
-    version = shown.get("data_version")
-    if version is None or version.value != record.data_version:
-        shown = {}
-    return {
-        **shown,
-        **_facts(warehouse, record),
-        "unchanged": True,
-        "computed_at": record.computed_at.isoformat(timespec="seconds"),
-        "computed_in_run": record.run_id,
-    }
-
-
-def _facts(warehouse: Warehouse, record: AssetRecord) -> dict[str, Any]:
+    """Row count, timing, version and lineage, beside what the body has or had to show."""
     with warehouse.read() as con:
-        (rows,) = con.execute(f"select count(*) from {record.asset}").fetchall()[0]
-    return {
+        (rows,) = con.execute(f"select count(*) from {spec.asset}").fetchall()[0]
+    facts = {
         "dagster/row_count": int(rows),
-        "seconds": round(record.seconds, 2),
-        "data_version": record.data_version,
+        "seconds": round(made.record.seconds, 2),
+        "data_version": made.record.data_version,
+        "unchanged": made.how == "unchanged",
+        "how": made.how,
     }
+    if made.how == "computed":
+        return {**facts, "dagster/column_lineage": _column_lineage(spec), **made.shown}
+    return {
+        **_shown_before(made.record, context),
+        **facts,
+        "computed_at": made.record.computed_at.isoformat(timespec="seconds"),
+        "computed_in_run": made.record.run_id,
+    }
+
+
+def _shown_before(record: AssetRecord, context: dg.AssetExecutionContext) -> Mapping[str, Any]:
+    """Metadata of the materialization that computed these rows, so that pictures stay in sight.
+
+    None where a run died between its commit and its event.
+    """
+    for past in _materializations(context):
+        version = past.metadata.get("data_version")
+        if version is not None and version.value == record.data_version:
+            return past.metadata
+    return {}
+
+
+def _materializations(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
+    """The latest first, which is mostly enough; the others only if somebody asks on."""
+    latest = context.instance.get_latest_materialization_event(context.asset_key)
+    if latest is not None and latest.asset_materialization is not None:
+        yield latest.asset_materialization
+    found = context.instance.fetch_materializations(context.asset_key, limit=_LOOKED_BACK)
+    for event in found.records:
+        if event.asset_materialization is not None:
+            yield event.asset_materialization
+
+
+def _column_lineage(spec: StageSpec) -> dg.TableColumnLineage:
+    """Columns that a parent has under the same name; where others come from the table says."""
+    return dg.TableColumnLineage({
+        column.name: _namesakes(column.name, spec.parents) for column in TABLES[spec.asset].columns
+    })
+
+
+def _namesakes(column: str, parents: Sequence[str]) -> list[dg.TableColumnDep]:
+    return [
+        dg.TableColumnDep(asset_key=parent, column_name=column)
+        for parent in parents
+        if any(theirs.name == column for theirs in TABLES[parent].columns)
+    ]

@@ -3,15 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import TypedDict, Unpack
 
 import dagster as dg
 
-from cf_pipeline.defs.failures import failure_message
 from cf_pipeline.defs.processes import PROCESS_TAG, clear_dead_runs, process_name
-from cf_pipeline.defs.resources import fail_dead_run
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
 from cf_pipeline.storage.lock import Holder, HomeLock
@@ -32,6 +30,7 @@ class RunOutcome:
     Attributes:
         run_id: Dagster's.
         computed: assets whose body ran.
+        found_again: assets whose rows of an earlier time came back.
         unchanged: assets that had nothing new.
         failures: asset to its message.
         not_run: assets below one that failed.
@@ -39,21 +38,29 @@ class RunOutcome:
 
     run_id: str
     computed: tuple[str, ...]
+    found_again: tuple[str, ...]
     unchanged: tuple[str, ...]
     failures: Mapping[str, str]
     not_run: tuple[str, ...]
 
 
-class RunDetails(TypedDict, total=False):
-    """What only some runs have.
+@dataclass(frozen=True)
+class Wanted:
+    """What a run is to do.
 
     Attributes:
+        select: asset names, none: all of them.
+        force: compute what did not change, too.
+        wait: queue behind a run that is going on.
         on_start: called once the home is held, before anything is read.
         tags: of the run, beside the one that says who started it.
     """
 
-    on_start: Callable[[], None]
-    tags: Mapping[str, str]
+    select: Sequence[str] = ()
+    force: bool = False
+    wait: bool = False
+    on_start: Callable[[], None] = lambda: None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def dagster_environment(home: Home) -> dict[str, str]:
@@ -98,46 +105,31 @@ def asset_names(definitions: dg.Definitions) -> list[str]:
 
 
 def run_pipeline(
-    home: Home,
-    definitions: dg.Definitions,
-    *,
-    select: Sequence[str] = (),
-    force: bool = False,
-    wait: bool = False,
-    **details: Unpack[RunDetails],
+    home: Home, definitions: dg.Definitions, wanted: Wanted | None = None
 ) -> RunOutcome:
     """Materialize assets in this process.
 
     Args:
         home: where; its lock is taken for as long as the run lasts.
         definitions: the project's.
-        select: asset names, none: all of them.
-        force: compute what did not change, too.
-        wait: queue behind a run that is going on.
-        details: what happens once the home is held, and tags of the run.
+        wanted: what; None: everything that is stale.
 
     Raises:
-        HomeBusyError: another run holds the home and `wait` is false.
+        HomeBusyError: another run holds the home, and it is not to be waited for.
         ConfigError: a name that is no asset.
     """
-    chosen = _chosen(asset_names(definitions), select)
-    with held(home, wait) as instance:
-        details.get("on_start", lambda: None)()
-        return _outcome(
-            chosen, _execute(definitions, instance, chosen, force, details.get("tags", {}))
-        )
+    wanted = wanted or Wanted()
+    chosen = _chosen(asset_names(definitions), wanted.select)
+    with held(home, wanted.wait) as instance:
+        wanted.on_start()
+        return _outcome(chosen, _execute(definitions, instance, chosen, wanted))
 
 
 @contextmanager
 def held(home: Home, wait: bool) -> Iterator[dg.DagsterInstance]:
-    """The instance of a home that this process holds; a dead holder's run is marked as failed."""
-    with (
-        instance_of(home) as instance,
-        HomeLock(home).acquire(Holder.current(), wait=wait) as lease,
-    ):
+    """The instance of a home that this process holds; runs of dead processes are failed."""
+    with instance_of(home) as instance, HomeLock(home).acquire(Holder.current(), wait=wait):
         clear_dead_runs(instance)
-        if lease.previous is not None:
-            fail_dead_run(instance, lease.previous)
         yield instance
 
 
@@ -145,21 +137,20 @@ def _execute(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     chosen: Sequence[str],
-    force: bool,
-    tags: Mapping[str, str],
+    wanted: Wanted,
 ) -> dg.ExecuteInProcessResult:
     return definitions.resolve_job_def(JOB).execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(name) for name in chosen],
         run_config={
-            "ops": {name: {"config": {"force": force}} for name in chosen},
+            "ops": {name: {"config": {"force": wanted.force}} for name in chosen},
             "loggers": {"console": {"config": {}}},
         },
         # Named from the start, so that a run killed before it holds the home is found, too.
         tags={
             "cf_pipeline/started_by": "cf-pipeline run",
             PROCESS_TAG: process_name(),
-            **tags,
+            **wanted.tags,
         },
         raise_on_error=False,
     )
@@ -173,13 +164,11 @@ def _chosen(names: Sequence[str], select: Sequence[str]) -> list[str]:
 
 
 def _outcome(chosen: Sequence[str], result: dg.ExecuteInProcessResult) -> RunOutcome:
-    computed: list[str] = []
-    unchanged: list[str] = []
+    made: dict[str, list[str]] = {"computed": [], "found again": [], "unchanged": []}
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
-        flag = materialization.metadata.get("unchanged")
-        where = unchanged if flag is not None and flag.value else computed
-        where.append(materialization.asset_key.to_user_string())
+        how = str(materialization.metadata["how"].value)
+        made[how].append(materialization.asset_key.to_user_string())
     checks = _failed_checks(result)
     failures = {
         event.step_key or JOB: failure_message(event)
@@ -192,9 +181,23 @@ def _outcome(chosen: Sequence[str], result: dg.ExecuteInProcessResult) -> RunOut
         failures[name] = str(check.description)
     if not result.success and not failures:
         failures = {JOB: "the run failed before its first asset; see `cf-pipeline ui`."}
-    ended = {*computed, *unchanged, *(name.split(" ")[0] for name in failures)}
+    ended = {*chain.from_iterable(made.values()), *(name.split(" ")[0] for name in failures)}
     not_run = tuple(name for name in chosen if name not in ended) if failures else ()
-    return RunOutcome(result.run_id, tuple(computed), tuple(unchanged), failures, not_run)
+    computed, found_again, unchanged = map(tuple, made.values())
+    return RunOutcome(result.run_id, computed, found_again, unchanged, failures, not_run)
+
+
+def failure_message(event: dg.DagsterEvent) -> str:
+    """Our own message; else the type and text of what was not foreseen, where it arose."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+        return "was interrupted while it was computed"
+    return error.message.strip() if error is not None else "failed without a message"
 
 
 def _failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:

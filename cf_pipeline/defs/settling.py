@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from cf_pipeline.defs.automation import stages_in_order
-from cf_pipeline.defs.due import Situation, due_assets
-from cf_pipeline.defs.resources import open_warehouse
-from cf_pipeline.defs.running import run_pipeline
-from cf_pipeline.defs.staleness import StageSpec
-from cf_pipeline.defs.watching import Cursor, describe, look_at_sources
+from cf_pipeline.defs.conditions import stages_in_order
+from cf_pipeline.defs.running import Wanted, run_pipeline
 from cf_pipeline.errors import CfPipelineError, DataError
+from cf_pipeline.recompute.due import Situation, due_assets
+from cf_pipeline.recompute.stage import open_warehouse
+from cf_pipeline.recompute.staleness import StageSpec
+from cf_pipeline.recompute.watching import Cursor, describe, look_at_sources
 from cf_pipeline.storage.home import Home
 
 
@@ -36,7 +36,7 @@ def settle(home: Home, definitions: dg.Definitions) -> list[str]:
     computed: list[str] = []
     stages = stages_in_order()
     while requested := _requested(home, stages):
-        outcome = run_pipeline(home, definitions, select=requested)
+        outcome = run_pipeline(home, definitions, Wanted(select=requested))
         if outcome.failures:
             failed = "; ".join(f"{name}: {why}" for name, why in outcome.failures.items())
             raise CfPipelineError(f"run {outcome.run_id} did not end well: {failed}")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cf_pipeline.defs.stage import Stage
-from cf_pipeline.defs.tracked import tracker_of, versions_read
-from cf_pipeline.defs.warm import Start, trained_on, warm_checkpoint
+from cf_pipeline.models.tracked import tracker_of, versions_read
+from cf_pipeline.models.warm import Start, trained_on, warm_checkpoint
+from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.storage.artifacts import Artifact
 from cf_pipeline.tracking import TrackedRun
 from cf_pipeline.worker import TrainingSpec, run_training, train_in_child
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from cf_pipeline.vision.training import Listeners
 
 History = list[dict[str, float]]
-
-
-def model_version(artifact: Artifact) -> str:
-    """16 hexadecimal digits of the hash of weights and manifest."""
-    return artifact.version[:16]
 
 
 def train_and_track(stage: Stage) -> tuple[Artifact, History, str | None]:
@@ -40,15 +35,13 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History, str | None]:
         "started_from": start.version if start else None,
         **versions_read(stage),
     }
-    with (
-        stage.artifacts.stage() as folder,
-        tracker_of(stage).run("trained_cnn", group=stage.run_id, configuration=facts) as tracked,
-    ):
+    run = tracker_of(stage).run("trained_cnn", group=stage.run.run_id, configuration=facts)
+    with stage.artifacts.draft() as folder, run as tracked:
         history = _train(stage, _spec(stage, start), folder, tracked)
         artifact = stage.artifacts.publish(folder, "checkpoint")
         manifest = read_manifest(artifact.path)
         tracked.summarize({
-            "model_version": model_version(artifact),
+            "model_version": artifact.name,
             "best_epoch": manifest.best_epoch,
             "best_validation_cosine": manifest.validation_cosine,
         })
@@ -88,7 +81,7 @@ def trained_tables(stage: Stage, artifact: Artifact, history: History) -> dict[s
     """Rows of trained_cnn and its companions."""
     from cf_pipeline.vision.checkpoint import read_manifest
 
-    manifest, version = read_manifest(artifact.path), model_version(artifact)
+    manifest, version = read_manifest(artifact.path), artifact.name
     model = pl.DataFrame({
         "model_version": version,
         "artifact": artifact.version,
@@ -110,8 +103,9 @@ def training_facts(artifact: Artifact) -> dict[str, Any]:
 
     manifest = read_manifest(artifact.path)
     return {
-        "model_version": model_version(artifact),
-        "architecture": manifest.architecture,
+        "model_version": artifact.name,
+        "backbone": manifest.backbone["name"],
+        "objective": manifest.objective["name"],
         "initial_weights": manifest.initial_weights,
         "started_from": manifest.started_from or "no model of this home",
         "best_epoch": manifest.best_epoch,

@@ -1,9 +1,10 @@
 """Group vision: what the network may see, the network, and embeddings of every cover."""
 
-from cf_pipeline.defs import checks, fingerprints
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import picture
-from cf_pipeline.defs.stage import Output, Stage
+from cf_pipeline.recompute import fingerprints
+from cf_pipeline.recompute.stage import Output, Stage
+from cf_pipeline.vision import soundness
 
 
 @stage_asset(
@@ -33,17 +34,12 @@ def training_set(stage: Stage) -> Output:
     parents=("training_set",),
     reads=("vision",),
     outside=fingerprints.of_vision_weights,
-    kinds=("torch", "wandb"),
-    checks=checks.TRAINED_CNN,
+    kinds=("pytorch", "wandb"),
+    checks=(soundness.loss_fell,),
 )
 def trained_cnn(stage: Stage) -> Output:
     """The network from a cover to its project's place in latent space, at its best epoch."""
-    from cf_pipeline.defs.training import (
-        model_version,
-        train_and_track,
-        trained_tables,
-        training_facts,
-    )
+    from cf_pipeline.defs.training import train_and_track, trained_tables, training_facts
     from cf_pipeline.figures.curves import loss_curves
     from cf_pipeline.vision.checkpoint import read_manifest
 
@@ -53,8 +49,8 @@ def trained_cnn(stage: Stage) -> Output:
     return Output(
         tables,
         {**training_facts(artifact), "wandb_run": wandb_run or "not tracked", "curves": curves},
-        scope=model_version(artifact),
-        data_version=model_version(artifact),
+        scope=artifact.name,
+        data_version=artifact.name,
         artifacts=[artifact],
         started_from=read_manifest(artifact.path).started_from,
     )
@@ -63,8 +59,9 @@ def trained_cnn(stage: Stage) -> Output:
 @stage_asset(
     group="vision",
     parents=("trained_cnn", "covers"),
-    kinds=("torch",),
-    checks=checks.EMBEDDINGS,
+    runs=("vision.backbone", "vision.objective"),
+    kinds=("pytorch",),
+    checks=(soundness.embeddings_are_not_alike, soundness.neighbours_are_not_the_same),
 )
 def embeddings(stage: Stage) -> Output:
     """Features and predicted factors of every readable cover, by the current model.
@@ -72,14 +69,14 @@ def embeddings(stage: Stage) -> Output:
     The champion and the best model so far are kept up to date beside it, to be compared with.
     Covers whose bytes a model has seen before keep their vectors.
     """
-    from cf_pipeline.defs.extraction import embedded
-    from cf_pipeline.defs.roles import models_that_serve
+    from cf_pipeline.models.catalogue import models_that_serve
+    from cf_pipeline.models.extraction import embedded
 
     model = stage.version("trained_cnn")
     table, n_computed = embedded(stage, model)
     others = {
         version: embedded(stage, version)
-        for version in models_that_serve(stage)
+        for version in models_that_serve(stage.warehouse)
         if version != model
     }
     return Output(

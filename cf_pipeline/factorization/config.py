@@ -1,24 +1,28 @@
-"""Configuration of the factorization."""
+"""Configuration of the factorization and of its evaluation."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cf_pipeline.factorization.methods import ChosenFactorizer
+
 
 class FactorizationConfig(BaseModel):
-    """Implicit ALS (Hu, Koren, Volinsky 2008) as the package `implicit` computes it."""
+    """How users and projects get a place in latent space, and how that is judged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    n_factors: int = Field(64, ge=2, description="Length of a latent factor.")
-    regularization: float = Field(
-        0.1, gt=0, description="lambda of the L2 term, not scaled by a row's number of events."
+    method: ChosenFactorizer = Field(
+        default="als", validate_default=True, description="Factorizer: als, or a dotted path."
     )
-    n_iterations: int = Field(20, ge=1, description="ALS iterations, both half-steps each.")
-    seed: int = Field(0, ge=0, description="Draws the first factors.")
+    n_factors: int = Field(64, ge=2, description="Length of a latent factor.")
+    seed: int = Field(0, ge=0, description="Draws the first factors, and which events are hidden.")
     holdout: float = Field(
         0.2,
         gt=0,
         lt=1,
         description="Share of each user's train events that factor_scores hides to rank them.",
+    )
+    max_users: int = Field(
+        10_000, ge=1, description="Most users that factor_scores ranks for, chosen by key of id."
     )

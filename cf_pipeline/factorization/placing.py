@@ -8,15 +8,13 @@ table's factors, which keeps the axes of the latent space where they were.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.als import OnIteration, factorize, initial_factors
-from cf_pipeline.factorization.config import FactorizationConfig
-from cf_pipeline.factorization.fold_in import fold_in
+from cf_pipeline.factorization.factorizer import Factorizer, Fitting
 from cf_pipeline.interactions.matrix import InteractionMatrix, build_matrix
 from cf_pipeline.vectors import Matrix, indexed
 
@@ -29,7 +27,7 @@ class PlacedFactors:
 
     Attributes:
         table: `side, id, factors ARRAY(Float32, n_factors), folded_in`.
-        objective: ALS objective after every iteration.
+        objective: of the factorizer, after every iteration.
         n_unplaced: held-out projects none of whose users was factorized; they have no row.
         n_started: users and train projects that began with earlier factors; 0 from nothing.
     """
@@ -64,10 +62,8 @@ def train_matrix(pairs: pl.DataFrame, split: pl.DataFrame) -> InteractionMatrix:
 def place_all(
     pairs: pl.DataFrame,
     split: pl.DataFrame,
-    config: FactorizationConfig,
-    *,
-    threads: int = 0,
-    on_iteration: OnIteration | None = None,
+    factorizer: Factorizer,
+    fitting: Fitting,
     start: pl.DataFrame | None = None,
 ) -> PlacedFactors:
     """Factorize train projects and fold the others in.
@@ -75,9 +71,8 @@ def place_all(
     Args:
         pairs: `user_id, project_id, confidence`, after pruning.
         split: `project_id, split`.
-        config: of the factorization.
-        threads: for ALS, 0 for all cores.
-        on_iteration: hears the objective after every iteration.
+        factorizer: the method.
+        fitting: number of factors, seed, threads, who listens.
         start: `side, id, factors`, an earlier table to begin with, folded-in projects included.
             Ids that it lacks begin at random; with another number of factors than configured it
             is left aside with a warning.
@@ -86,14 +81,12 @@ def place_all(
         DataError: no train project is left, or the solver diverged.
     """
     matrix = train_matrix(pairs, split)
-    earlier, n_started = _earlier_factors(matrix, start, config)
-    factors = factorize(
-        matrix.user_items, config, threads=threads, on_iteration=on_iteration, start=earlier
-    )
+    earlier, n_started = _earlier_factors(matrix, start, factorizer, fitting)
+    factors = factorizer.fit(matrix.user_items, replace(fitting, start=earlier))
     held_out = pairs.join(split.filter(pl.col("split") != "train"), on="project_id", how="semi")
     n_held_out = held_out["project_id"].n_unique()
     new = build_matrix(held_out, user_ids=matrix.user_ids)
-    placed = fold_in(factors.user_factors, new.user_items.T.tocsr(), config.regularization)
+    placed = factorizer.place(factors.user_factors, new.user_items.T.tocsr())
     table = pl.concat([
         _rows("user", matrix.user_ids, factors.user_factors, folded_in=False),
         _rows("project", matrix.project_ids, factors.item_factors, folded_in=False),
@@ -116,12 +109,18 @@ def summarize(placed: PlacedFactors) -> dict[str, float]:
 
 
 def _earlier_factors(
-    matrix: InteractionMatrix, start: pl.DataFrame | None, config: FactorizationConfig
+    matrix: InteractionMatrix,
+    start: pl.DataFrame | None,
+    factorizer: Factorizer,
+    fitting: Fitting,
 ) -> tuple[tuple[Matrix, Matrix] | None, int]:
     """What to begin with, None for random factors alone, and how many ids have a row in it."""
     if start is None:
         return None, 0
-    initial = initial_factors(matrix.user_items.shape, config)
+    initial = factorizer.initial(matrix.user_items.shape, fitting)
+    if initial is None:
+        _logger.warning("%s cannot start from earlier factors: it starts cold", factorizer.name)
+        return None, 0
     n_started = 0
     for side, ids, factors in zip(
         ("user", "project"), (matrix.user_ids, matrix.project_ids), initial, strict=True
@@ -131,12 +130,12 @@ def _earlier_factors(
         if known.is_empty():
             continue
         vectors = indexed(known, "id", "factors").vectors
-        if vectors.shape[1] != config.n_factors:
+        if vectors.shape[1] != fitting.n_factors:
             _logger.warning(
                 "the earlier factors have length %d, factorization.n_factors is %d: "
                 "factorization starts from random factors",
                 vectors.shape[1],
-                config.n_factors,
+                fitting.n_factors,
             )
             return None, 0
         factors[known["row"].to_numpy()] = vectors

@@ -2,7 +2,7 @@
 
 A diagnostic of the factorization, on train projects only: part of every user's events is hidden, a
 model is fitted on the rest, and all train projects that the user did not keep are ranked. Full
-ranking, no sampled candidates.
+ranking, no sampled candidates; of many users, some.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import polars as pl
 from scipy import sparse
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.als import OnIteration, factorize
-from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.factorization.factorizer import Factorizer, Fitting
 from cf_pipeline.interactions.matrix import InteractionMatrix
 from cf_pipeline.metrics.intervals import group_bootstrap
 from cf_pipeline.metrics.keyed import id_keys, keyed_uniforms, pair_keys
@@ -27,7 +26,7 @@ from cf_pipeline.metrics.ranking import (
     recall_at_k,
     taken_sparse,
 )
-from cf_pipeline.vectors import Matrix
+from cf_pipeline.vectors import Indices, Matrix
 
 CUT_OFF = 20
 N_RESAMPLES = 1000
@@ -101,18 +100,21 @@ def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: 
 
 def factor_scores(
     matrix: InteractionMatrix,
-    config: FactorizationConfig,
+    factorizer: Factorizer,
+    fitting: Fitting,
     *,
-    threads: int = 0,
-    on_iteration: OnIteration | None = None,
+    holdout: float,
+    max_users: int,
 ) -> pl.DataFrame:
     """Rank hidden events by factors fitted on the rest, and by popularity.
 
     Args:
         matrix: train projects only.
-        config: of the factorization; its own model is fitted.
-        threads: for ALS.
-        on_iteration: hears the objective.
+        factorizer: a model of its own is fitted.
+        fitting: number of factors, seed, threads, who listens.
+        holdout: share of events to hide.
+        max_users: most users to rank for, of those with something hidden. Ranking costs users
+            times projects; who is asked depends on the seed and a user's id alone.
 
     Returns:
         `model, metric, value, low, high, n_users`, 95 % intervals by bootstrap over users.
@@ -120,19 +122,23 @@ def factor_scores(
     Raises:
         DataError: nothing to hide.
     """
-    holdout = hold_out(matrix, config.holdout, config.seed)
-    factors = factorize(holdout.kept, config, threads=threads, on_iteration=on_iteration)
-    popularity = np.asarray((holdout.kept > 0).sum(axis=0), dtype=np.float32).reshape(1, -1)
+    parts = hold_out(matrix, holdout, fitting.seed)
+    factors = factorizer.fit(parts.kept, fitting)
+    popularity = np.asarray((parts.kept > 0).sum(axis=0), dtype=np.float32).reshape(1, -1)
+    asked = _asked(parts, matrix.user_ids, max_users, fitting.seed)
+    user_ids = tuple(matrix.user_ids[row] for row in asked)
+    user_factors = factors.user_factors[asked]
     models: dict[str, Score] = {
-        "factors": lambda a, b: factors.user_factors[a:b] @ factors.item_factors.T,
+        "factors": lambda a, b: user_factors[a:b] @ factors.item_factors.T,
         "popularity": lambda a, b: np.repeat(popularity, b - a, axis=0),
     }
+    of_asked = Holdout(parts.kept[asked], parts.hidden[asked])
     rows = []
     for model, score in models.items():
-        per_user = rank_users(holdout, score, matrix.user_ids, config.seed)
+        per_user = rank_users(of_asked, score, user_ids, fitting.seed)
         for column, metric in enumerate(("recall_at_20", "ndcg_at_20")):
             users = np.arange(len(per_user), dtype=np.int64)
-            interval = group_bootstrap(per_user[:, column], users, N_RESAMPLES, config.seed)
+            interval = group_bootstrap(per_user[:, column], users, N_RESAMPLES, fitting.seed)
             rows.append({
                 "model": model,
                 "metric": metric,
@@ -142,3 +148,10 @@ def factor_scores(
                 "n_users": interval.n_queries,
             })
     return pl.DataFrame(rows)
+
+
+def _asked(holdout: Holdout, user_ids: tuple[str, ...], limit: int, seed: int) -> Indices:
+    """Rows of at most so many users with something hidden, those with the smallest keys."""
+    answerable = np.flatnonzero(np.diff(holdout.hidden.indptr)).astype(np.int64)
+    keys = id_keys([user_ids[row] for row in answerable], seed)
+    return np.sort(answerable[np.argsort(keys, kind="stable")[:limit]])

@@ -15,7 +15,7 @@ from cf_pipeline.metrics.spread import (
     sampled_rows,
 )
 from cf_pipeline.vectors import Matrix
-from cf_pipeline.verdict import Verdict
+from cf_pipeline.verdict import Verdict, check
 
 MAX_ZERO_SHARE = 0.5
 """Of users, and of projects, the share that may have no place at all."""
@@ -30,8 +30,10 @@ SEED = 0
 _HINT = "Check factorization.regularization and factorization.n_factors, and pruned_matrix."
 
 
-def factors_are_sound(latent_factors: pl.DataFrame) -> Verdict:
-    """Whether factors are finite, not zero for most, and neither alike nor on one line.
+# In the order of the key, since the rows that directions are judged by are drawn by number.
+@check(latent_factors="select side, id, factors from latent_factors order by side, id")
+def factors_are_finite_and_spread(latent_factors: pl.DataFrame) -> Verdict:
+    """Factors are finite, not zero for most, and neither alike nor on one line.
 
     Collapse is judged by the mean cosine and the effective dimensions of the unit vectors of a
     side (metrics.spread names the sources).

@@ -41,6 +41,14 @@ class SplitConfig(BaseModel):
         0.15, gt=0, lt=1, description="Share of groups for every choice that is made."
     )
     test: float = Field(0.25, gt=0, lt=1, description="Share of groups for the verdict.")
+    folds: int | None = Field(
+        None,
+        ge=3,
+        description="Cross-validation: groups in this many folds, instead of the two shares.",
+    )
+    fold: int = Field(
+        0, ge=0, description="The fold that is test; the next one is validation, the rest train."
+    )
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> SplitConfig:
@@ -48,5 +56,15 @@ class SplitConfig(BaseModel):
             raise ValueError(
                 f"split.validation + split.test must be below 1, got "
                 f"{self.validation} + {self.test}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_that_fold(self) -> SplitConfig:
+        if self.folds is None and self.fold:
+            raise ValueError(f"split.fold = {self.fold} needs split.folds, which is not set")
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(
+                f"split.fold must be below split.folds = {self.folds}, got {self.fold}"
             )
         return self

@@ -1,12 +1,10 @@
-"""Whether ids, the join to projects, the matrix and the split can be built upon.
+"""Whether the join to projects, the matrix and the split can be built upon.
 
-Each function looks at tables as they are stored and shares no code with what wrote them, so that a
+Each check looks at tables as they are stored and shares no code with what wrote them, so that a
 mistake there does not hide itself here.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -15,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from cf_pipeline.interactions.matrix import build_matrix
 from cf_pipeline.vectors import Indices
-from cf_pipeline.verdict import Verdict
+from cf_pipeline.verdict import Verdict, check
 
 MIN_JOIN_SHARE = 0.1
 """Of the projects in interactions, the share that the project table has to know. Logs may name
@@ -29,45 +27,18 @@ says nothing: no user has been in both, so their places relative to each other a
 SEED = 0
 
 
-def ids_are_sound(frame: pl.DataFrame, key: Sequence[str], *, unique: bool = True) -> Verdict:
-    """Whether no part of the key is null or blank, and no key occurs twice.
+@check(
+    interactions="select distinct project_id from raw_interactions",
+    projects="select project_id from covers",
+)
+def interactions_join_projects(interactions: pl.DataFrame, projects: pl.DataFrame) -> Verdict:
+    """Interactions and projects write ids in the same way: most that are named are known.
 
     Args:
-        frame: any table; without rows there is nothing wrong with it.
-        key: its key columns.
-        unique: False for tables that may say the same thing twice, such as `raw_interactions`.
+        interactions: `project_id` of interactions.
+        projects: `project_id` of the project table.
     """
-    ids = frame.select(key)
-    blank = pl.any_horizontal(pl.col(key).cast(pl.String).str.strip_chars() == "")
-    n_null = ids.filter(pl.any_horizontal(pl.col(key).is_null())).height
-    n_blank = ids.filter(blank).height
-    named = ", ".join(key)
-    problems = []
-    if n_null or n_blank:
-        problems.append(
-            f"Expected {named} in every row, of {ids.height:,} rows {n_null:,} have null and "
-            f"{n_blank:,} nothing but blanks. Mend the source, or the column in dataset.toml."
-        )
-    facts = {"rows": ids.height, "rows_with_null_id": n_null, "rows_with_blank_id": n_blank}
-    if unique:
-        repeated = ids.filter(ids.is_duplicated())
-        facts["rows_with_repeated_id"] = repeated.height
-        if repeated.height:
-            problems.append(
-                f"Expected one row per {named}, {repeated.height:,} of {ids.height:,} rows share "
-                f"theirs, the first is {repeated.row(0)}. Drop or aggregate the repeated rows."
-            )
-    return Verdict.of(problems, f"{named} is sound in all of {ids.height:,} rows.", facts)
-
-
-def interactions_join(interactions_projects: pl.Series, projects: pl.Series) -> Verdict:
-    """Whether the project table knows most projects that interactions name.
-
-    Args:
-        interactions_projects: project ids of interactions.
-        projects: project ids of the project table.
-    """
-    named, known = interactions_projects.drop_nulls().unique(), projects.drop_nulls().unique()
+    named, known = (ids["project_id"].drop_nulls().unique() for ids in (interactions, projects))
     is_known = named.is_in(known.implode())
     n_known = int(is_known.sum())
     share = n_known / max(1, len(named))
@@ -90,8 +61,9 @@ def interactions_join(interactions_projects: pl.Series, projects: pl.Series) -> 
     )
 
 
+@check(matrix="select user_id, project_id, confidence from pruned_matrix")
 def matrix_is_not_degenerate(matrix: pl.DataFrame) -> Verdict:
-    """Whether a factorization of the matrix can tell users and projects apart.
+    """Users and projects can be told apart by who has what.
 
     With every entry filled, all users are alike and so are all projects: preference is whether a
     pair occurs (Hu, Koren, Volinsky 2008, equation 1).
@@ -100,7 +72,7 @@ def matrix_is_not_degenerate(matrix: pl.DataFrame) -> Verdict:
         matrix: `user_id, project_id, confidence`.
 
     Raises:
-        DataError: a pair occurs twice; ids_are_sound tells it, too.
+        DataError: a pair occurs twice.
     """
     users, projects = matrix["user_id"].n_unique(), matrix["project_id"].n_unique()
     confidence = matrix["confidence"]
@@ -127,10 +99,15 @@ def matrix_is_not_degenerate(matrix: pl.DataFrame) -> Verdict:
     return Verdict.of(problems, sound, {**facts, **shape})
 
 
-def splits_are_disjoint(
+@check(
+    split="select project_id, split from project_split",
+    covers="select project_id, status, look_component from covers",
+    projects="select project_id, owners, split_group from raw_projects",
+)
+def held_out_is_held_out(
     split: pl.DataFrame, covers: pl.DataFrame, projects: pl.DataFrame
 ) -> Verdict:
-    """Whether every project is on one side, and nothing that belongs together on two.
+    """Every project is on one side, and nothing that belongs together on two.
 
     What belongs together are readable covers of one look component, and projects of one
     split_group; where that is null, of one owner. Without a readable cover a project trains.

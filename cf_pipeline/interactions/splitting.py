@@ -3,7 +3,7 @@
 Projects that look alike or share provenance belong together: the unit of the split is a connected
 component of look component and split group. A component goes where the hash of its smallest group
 value sends it, so another project changes nothing for those already there unless two components
-merge.
+merge. Shares of groups are held out, or one of K folds, so that over K homes each is tested once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from cf_pipeline.interactions.config import SplitConfig
+from cf_pipeline.vectors import Indices
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def split_projects(
         projects: `project_id, owners LIST, split_group`; split_group null: its owners take its
             place; no owners either: the project alone.
         covers: `project_id, status, look_component`.
-        config: seed and shares of what is hashed.
+        config: seed, and shares or folds of what is hashed.
         max_component_share: a component with more than this share of all projects trains.
 
     Returns:
@@ -59,7 +59,7 @@ def split_projects(
     )
     table = table.sort("project_id")
     memberships = _memberships(table)
-    component = _components(memberships, table.height)
+    component = components(memberships, table.height)
     # One name per component that does not depend on how many projects there are.
     smallest = (
         memberships
@@ -100,43 +100,74 @@ def summarize(split: Split, before: pl.DataFrame | None) -> dict[str, float]:
     }
 
 
-def _memberships(table: pl.DataFrame) -> pl.DataFrame:
-    """Rows `row, group`: every group value a project belongs to, prefixed by its sort."""
-    rows = table.with_row_index("row")
-    look = rows.filter(pl.col("look_component").is_not_null()).select(
-        "row", group=pl.lit("look:") + pl.col("look_component")
+def provenance(projects: pl.DataFrame) -> pl.DataFrame:
+    """What each project comes from: its split group or, where none is given, its owners.
+
+    Args:
+        projects: `owners LIST, split_group`.
+
+    Returns:
+        Rows `row, group`: numbers of rows, and values prefixed by their sort. A project of which
+        nothing is known has no row.
+    """
+    rows = projects.select(
+        "owners", pl.col("split_group").cast(pl.String), row=pl.int_range(pl.len())
     )
-    given = rows.filter(pl.col("split_group").is_not_null()).select(
+    given = rows.drop_nulls("split_group").select(
         "row", group=pl.lit("group:") + pl.col("split_group")
     )
     owned = (
         rows
         .filter(pl.col("split_group").is_null())
-        .select("row", "owners")
         .explode("owners", empty_as_null=True, keep_nulls=True)
-        .filter(pl.col("owners").is_not_null())
+        .drop_nulls("owners")
         .select("row", group=pl.lit("owner:") + pl.col("owners"))
     )
-    alone = rows.select("row", group=pl.lit("project:") + pl.col("project_id"))
-    return pl.concat([look, given, owned, alone])
+    return pl.concat([given, owned])
 
 
-def _components(memberships: pl.DataFrame, n_projects: int) -> npt.NDArray[np.int64]:
-    group_index = memberships["group"].rank("dense").to_numpy().astype(np.int64) - 1
+def components(memberships: pl.DataFrame, n_rows: int) -> Indices:
+    """Connected components of rows that share a group.
+
+    Args:
+        memberships: `row, group`; a row that is not in it is a component of its own.
+        n_rows: how many rows there are.
+
+    Returns:
+        Component numbers 0..n_components - 1, int64, shape (n_rows,).
+    """
+    # Rows and group values are the nodes of one graph: an edge for every membership.
+    value = memberships["group"].rank("dense").to_numpy().astype(np.int64) - 1
     rows = memberships["row"].to_numpy().astype(np.int64)
-    n_nodes = n_projects + int(group_index.max(initial=-1)) + 1
+    n_nodes = n_rows + int(value.max(initial=-1)) + 1
     graph = sparse.coo_matrix(
-        (np.ones(len(rows), dtype=np.int8), (rows, n_projects + group_index)),
-        shape=(n_nodes, n_nodes),
+        (np.ones(len(rows), dtype=np.int8), (rows, n_rows + value)), shape=(n_nodes, n_nodes)
     )
     _, labels = connected_components(graph, directed=False)
-    _, component = np.unique(labels[:n_projects], return_inverse=True)
+    _, component = np.unique(labels[:n_rows], return_inverse=True)
     return np.asarray(component, dtype=np.int64)
+
+
+def _memberships(table: pl.DataFrame) -> pl.DataFrame:
+    """Rows `row, group`: provenance, look component, and the project itself."""
+    rows = table.select("project_id", "look_component", row=pl.int_range(pl.len()))
+    look = rows.drop_nulls("look_component").select(
+        "row", group=pl.lit("look:") + pl.col("look_component")
+    )
+    # Nothing shares it: it is the value to hash where there is no other.
+    alone = rows.select("row", group=pl.lit("project:") + pl.col("project_id"))
+    return pl.concat([look, provenance(table), alone])
 
 
 def _hashed_split(group: str, config: SplitConfig) -> str:
     digest = hashlib.sha256(f"{config.seed}\x1f{group}".encode()).digest()
-    position = int.from_bytes(digest[:8], "big") / 2**64
+    number = int.from_bytes(digest[:8], "big")
+    if config.folds is not None:
+        # The place is the same in every home, the names move: fold 0 tests place 0, and so on.
+        place = number * config.folds >> 64
+        held_out = {config.fold: "test", (config.fold + 1) % config.folds: "validation"}
+        return held_out.get(place, "train")
+    position = number / 2**64
     if position < config.validation:
         return "validation"
     return "test" if position < config.validation + config.test else "train"

@@ -1,4 +1,4 @@
-"""95 % percentile intervals by bootstrap over groups of queries.
+"""Percentile intervals by bootstrap over groups of queries, of 95 % unless said otherwise.
 
 Queries of one group (an artist, a release year) are not independent, so whole groups are drawn
 with replacement and the measure is the mean over all queries of the groups drawn. Differences use
@@ -18,17 +18,19 @@ from cf_pipeline.metrics.ranking import Flags, Floats
 from cf_pipeline.vectors import Indices
 
 _CHUNK_CELLS = 4_000_000
-_PERCENTILES = (2.5, 97.5)
+LEVEL = 0.95
+"""Share of resamples that an interval holds."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % interval.
+    """A value with its interval.
 
     Attributes:
         value: the measure on all queries; NaN without queries.
-        low: 2.5th percentile; NaN with fewer than two groups, which say nothing about spread.
-        high: 97.5th percentile, likewise.
+        low: its lower end, the 2.5th percentile at 95 %; NaN with fewer than two groups, which
+            say nothing about spread.
+        high: its upper end, likewise.
         n_queries: queries that entered.
         n_groups: their groups.
     """
@@ -40,7 +42,9 @@ class Interval:
     n_groups: int
 
 
-def group_bootstrap(values: Floats, groups: Indices, n_resamples: int, seed: int) -> Interval:
+def group_bootstrap(
+    values: Floats, groups: Indices, n_resamples: int, seed: int, level: float = LEVEL
+) -> Interval:
     """Mean of the values with its interval over groups.
 
     Args:
@@ -48,12 +52,13 @@ def group_bootstrap(values: Floats, groups: Indices, n_resamples: int, seed: int
         groups: group of each query, shape (n_queries,).
         n_resamples: bootstrap resamples.
         seed: the same seed draws the same groups.
+        level: share of resamples that the interval holds.
     """
     defined = ~np.isnan(values)
     if not defined.any():
         return Interval(float("nan"), float("nan"), float("nan"), 0, 0)
     resampled = resampled_means(values[defined, np.newaxis], groups[defined], n_resamples, seed)
-    low, high = percentiles(resampled)
+    low, high = percentiles(resampled, level)
     n_groups = len(np.unique(groups[defined]))
     return Interval(
         float(values[defined].mean()), float(low[0]), float(high[0]), int(defined.sum()), n_groups
@@ -61,10 +66,10 @@ def group_bootstrap(values: Floats, groups: Indices, n_resamples: int, seed: int
 
 
 def paired_group_bootstrap(
-    a: Floats, b: Floats, groups: Indices, n_resamples: int, seed: int
+    a: Floats, b: Floats, groups: Indices, n_resamples: int, seed: int, level: float = LEVEL
 ) -> Interval:
     """Mean of a - b over queries where both are defined, the same groups drawn for both."""
-    return group_bootstrap(a - b, groups, n_resamples, seed)
+    return group_bootstrap(a - b, groups, n_resamples, seed, level)
 
 
 def resampled_means(values: Floats, groups: Indices, n_resamples: int, seed: int) -> Floats:
@@ -102,9 +107,12 @@ def resampled_means(values: Floats, groups: Indices, n_resamples: int, seed: int
     return np.concatenate(chunks)
 
 
-def percentiles(resampled: Floats) -> tuple[Floats, Floats]:
-    """2.5th and 97.5th percentile of every column, (n_resamples, m) to (m,) and (m,)."""
-    low, high = np.percentile(resampled, _PERCENTILES, axis=0)
+def percentiles(resampled: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Both ends of every column's interval, (n_resamples, m) to (m,) and (m,).
+
+    At 95 % these are the 2.5th and the 97.5th percentile.
+    """
+    low, high = np.percentile(resampled, (50 - 50 * level, 50 + 50 * level), axis=0)
     return low, high
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.stats import rankdata
 
 from cf_pipeline.metrics.keyed import Keys, pair_keys
 from cf_pipeline.vectors import Indices
@@ -103,7 +102,8 @@ def recall_at_k(ranked_hits: npt.NDArray[np.generic], n_relevant: Indices, k: in
         Shape (n_queries,), NaN where nothing is relevant.
     """
     hits = (ranked_hits[:, :k] != 0).sum(axis=1)
-    return _ratio(hits.astype(np.float64), n_relevant.astype(np.float64))
+    nothing = n_relevant == 0
+    return np.where(nothing, np.nan, hits / np.where(nothing, 1, n_relevant))
 
 
 def dcg_at_k(ranked_gains: npt.NDArray[np.generic], k: int) -> Floats:
@@ -113,54 +113,10 @@ def dcg_at_k(ranked_gains: npt.NDArray[np.generic], k: int) -> Floats:
 
 
 def ideal_dcg_at_k(gains: npt.NDArray[np.generic], k: int) -> Floats:
-    """DCG of the best ranking of these gains, in any order, (n_queries, n) to (n_queries,)."""
+    """DCG of the best ranking of these gains, in any order, (n_queries, n) to (n_queries,).
+
+    nDCG is a ranking's DCG divided by it (Järvelin, Kekäläinen 2002).
+    """
     n = gains.shape[1]
     best = gains if n <= k else np.partition(gains, n - k, axis=1)[:, n - k :]
     return dcg_at_k(-np.sort(-best.astype(np.float64), axis=1), k)
-
-
-def ndcg_at_k(
-    ranked_gains: npt.NDArray[np.generic], gains: npt.NDArray[np.generic], k: int
-) -> Floats:
-    """DCG divided by that of the ideal ranking of the same candidates (Järvelin, Kekäläinen 2002).
-
-    Args:
-        ranked_gains: gains in rank order, shape (n_queries, ranks).
-        gains: gains of all candidates in any order, 0 for what is none, shape (n_queries, n).
-        k: cut-off of both rankings.
-
-    Returns:
-        Shape (n_queries,), in [0, 1], NaN where no candidate has a gain.
-    """
-    return _ratio(dcg_at_k(ranked_gains, k), ideal_dcg_at_k(gains, k))
-
-
-def auc(
-    scores: npt.NDArray[np.floating], relevant: Flags, candidates: Flags | None = None
-) -> Floats:
-    """Share of (relevant, irrelevant) candidate pairs in the right order; ties count half.
-
-    Args:
-        scores: finite, shape (n_queries, n_items).
-        relevant: same shape.
-        candidates: what may be ranked, same shape; None: everything.
-
-    Returns:
-        Shape (n_queries,), NaN where either side is empty.
-    """
-    allowed = np.ones_like(relevant) if candidates is None else candidates
-    positive = relevant & allowed
-    # Mann-Whitney: what is no candidate ranks below everything, so it only shifts the ranks.
-    ranks = rankdata(np.where(allowed, scores, -np.inf), axis=1)
-    n_below = (~allowed).sum(axis=1)
-    n_positive = positive.sum(axis=1)
-    n_negative = allowed.sum(axis=1) - n_positive
-    rank_sum = np.where(positive, ranks, 0.0).sum(axis=1) - n_positive * n_below
-    wins = rank_sum - n_positive * (n_positive + 1) / 2
-    return _ratio(wins, (n_positive * n_negative).astype(np.float64))
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """The quotient, NaN where the denominator is 0."""
-    empty = denominator == 0
-    return np.where(empty, np.nan, numerator / np.where(empty, 1.0, denominator))

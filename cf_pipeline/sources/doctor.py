@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 
@@ -24,15 +25,21 @@ from cf_pipeline.sources.findings import (
     owners_findings,
     times_findings,
 )
-from cf_pipeline.sources.reading import ReadCounts, stage_interactions, stage_projects
+from cf_pipeline.sources.judging import ReadCounts
+from cf_pipeline.sources.reading import Limits, read_interactions, read_projects
 
 __all__ = ["Finding", "examine"]
 
 
-def examine(dataset: Dataset) -> list[Finding]:
+def examine(dataset: Dataset, limits: Limits) -> list[Finding]:
     """Look over the files, columns, kinds, joins, covers and users of a data set.
 
-    Raises nothing that the data set is to blame for: that is a finding.
+    Args:
+        dataset: What to look at; what is wrong with it is a finding and raises nothing.
+        limits: What DuckDB may take.
+
+    Raises:
+        ConfigError: DuckDB does not take the limits.
 
     Returns:
         Findings in the order in which a run would meet them.
@@ -40,10 +47,10 @@ def examine(dataset: Dataset) -> list[Finding]:
     findings: list[Finding] = []
     with (
         tempfile.TemporaryDirectory(prefix="cf_pipeline_doctor_") as folder,
-        duckdb.connect(config={"temp_directory": folder}) as con,
+        limits.connect(Path(folder)) as con,
     ):
-        interactions = _read(findings, con, dataset, "interactions", stage_interactions)
-        projects = _read(findings, con, dataset, "projects", stage_projects)
+        interactions = _read(findings, con, dataset, "interactions", read_interactions)
+        projects = _read(findings, con, dataset, "projects", read_projects)
         if interactions:
             findings.extend(kinds_findings(con, dataset))
             findings.extend(times_findings(con))
@@ -62,19 +69,17 @@ def _read(
     con: duckdb.DuckDBPyConnection,
     dataset: Dataset,
     subject: str,
-    stage: Callable[[duckdb.DuckDBPyConnection, Dataset], ReadCounts],
+    read: Callable[[duckdb.DuckDBPyConnection, Dataset], ReadCounts],
 ) -> bool:
     """Read one table, note how that went, and say whether it can be looked at further."""
     try:
-        counts = stage(con, dataset)
+        counts = read(con, dataset)
     except (ConfigError, DataError) as error:
         findings.append(Finding("error", subject, str(error), f"See [{subject}] in dataset.toml."))
         return False
     for file in counts.files:
-        columns = ", ".join(file.columns)
-        findings.append(
-            Finding("ok", subject, f"{file.file}: {file.n_rows:,} rows; columns {columns}")
-        )
+        message = f"{file.file}: {file.n_rows:,} rows; columns {', '.join(file.columns)}"
+        findings.append(Finding("ok", subject, message))
     if counts.rejected:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in counts.by_reason.items())
         message = f"{counts.rejected:,} of {counts.read:,} rows cannot be used: {reasons}"

@@ -1,6 +1,6 @@
-"""What the doctor looks at, once a data set's two tables are staged: one function per subject.
+"""What the doctor looks at, once a data set's two tables are read: one function per subject.
 
-Each compares counts that DuckDB makes of the staged tables with what `dataset.toml` says, and
+Each compares counts that DuckDB makes of the two tables with what `dataset.toml` says, and
 yields findings with the figures in them.
 """
 
@@ -15,9 +15,8 @@ import duckdb
 
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.sources.dataset import Dataset
-from cf_pipeline.sources.expressions import quote_literal
 from cf_pipeline.sources.files import cover_paths
-from cf_pipeline.sources.reading import INTERACTIONS, PROJECTS
+from cf_pipeline.sql import literal
 
 MAX_COVERS_LOOKED_FOR = 20_000
 """Of more covers, every n-th is looked for, so that a large collection does not take minutes."""
@@ -49,11 +48,8 @@ class Finding:
 
 def kinds_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
     """Kinds that occur against kinds that are declared, and what they are for."""
-    seen = dict(
-        con.execute(
-            f"SELECT kind, count(*) AS n FROM {INTERACTIONS} GROUP BY kind ORDER BY n DESC"
-        ).fetchall()
-    )
+    query = "SELECT kind, count(*) AS n FROM loaded_interactions GROUP BY kind ORDER BY n DESC"
+    seen = dict(con.execute(query).fetchall())
     yield Finding("ok", "kinds", ", ".join(f"{kind} {n:,}" for kind, n in seen.items()))
     for kind in dataset.kinds:
         if kind not in seen:
@@ -75,17 +71,14 @@ def kinds_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator
 
 def times_findings(con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """The span of time, which shows a unit or a format that was misread."""
-    first, last = _row(con, f"SELECT min(occurred_at), max(occurred_at) FROM {INTERACTIONS}")
+    first, last = _row(con, "SELECT min(occurred_at), max(occurred_at) FROM loaded_interactions")
     if first is None:
         return
     tomorrow = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
     is_odd = first < datetime(1990, 1, 1) or last > tomorrow
-    yield Finding(
-        "warning" if is_odd else "ok",
-        "times",
-        f"interactions from {first} to {last} (UTC)",
-        "Numbers are read as unix seconds; convert others by an expression." if is_odd else "",
-    )
+    message = f"interactions from {first} to {last} (UTC)"
+    remedy = "Numbers are read as unix seconds; convert others by an expression."
+    yield _looked_at("times", message, not is_odd, remedy)
 
 
 def excluded_users_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
@@ -93,42 +86,29 @@ def excluded_users_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) ->
     excluded = sorted(set(dataset.users.exclude_users))
     if not excluded:
         return
-    listed = ", ".join(quote_literal(user) for user in excluded)
-    present = {
-        user
-        for (user,) in con.execute(
-            f"SELECT DISTINCT user_id FROM {INTERACTIONS} WHERE user_id IN ({listed})"
-        ).fetchall()
-    }
-    n_events, total = _row(
-        con, f"SELECT count_if(user_id IN ({listed})), count(*) FROM {INTERACTIONS}"
+    listed = ", ".join(literal(user) for user in excluded)
+    n_events, total, present = _row(
+        con,
+        f"SELECT count_if(user_id IN ({listed})), count(*), "
+        f"list(DISTINCT user_id) FILTER (WHERE user_id IN ({listed})) FROM loaded_interactions",
     )
-    yield Finding(
-        "ok",
-        "exclude_users",
-        f"{len(present)} users left out, with {n_events:,} of {total:,} interactions",
-    )
-    absent = [user for user in excluded if user not in present]
+    absent = [user for user in excluded if user not in (present or ())]
+    n_left_out = len(excluded) - len(absent)
+    message = f"{n_left_out} users left out, with {n_events:,} of {total:,} interactions"
+    yield Finding("ok", "exclude_users", message)
     if absent:
-        yield Finding(
-            "warning",
-            "exclude_users",
-            f"{len(absent)} of {len(excluded)} never occur: {_some(absent)}",
-            "Correct their spelling in users.exclude_users or take them out.",
-        )
+        message = f"{len(absent)} of {len(excluded)} never occur: {_some(absent)}"
+        remedy = "Correct their spelling in users.exclude_users or take them out."
+        yield Finding("warning", "exclude_users", message, remedy)
 
 
 def joins_findings(con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """Whether interactions and projects speak of the same ids."""
-    n, matched = _row(
+    n, matched, n_projects, n_used = _row(
         con,
-        f"SELECT count(*), count_if(project_id IN (SELECT project_id FROM {PROJECTS})) "
-        f"FROM {INTERACTIONS}",
-    )
-    n_projects, n_used = _row(
-        con,
-        f"SELECT count(*), count_if(project_id IN (SELECT project_id FROM {INTERACTIONS})) "
-        f"FROM {PROJECTS}",
+        "FROM (SELECT count(*), count_if(project_id IN (SELECT project_id FROM loaded_projects)) "
+        "FROM loaded_interactions), (SELECT count(*), count_if(project_id IN "
+        "(SELECT project_id FROM loaded_interactions)) FROM loaded_projects)",
     )
     message = (
         f"{matched:,} of {n:,} interactions ({matched / n:.1%}) are with a project of [projects]; "
@@ -138,8 +118,8 @@ def joins_findings(con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         yield Finding("ok", "joins", message)
         return
     examples = con.execute(
-        f"SELECT DISTINCT project_id FROM {INTERACTIONS} WHERE project_id NOT IN "
-        f"(SELECT project_id FROM {PROJECTS}) ORDER BY project_id LIMIT 3"
+        "SELECT DISTINCT project_id FROM loaded_interactions WHERE project_id NOT IN "
+        "(SELECT project_id FROM loaded_projects) ORDER BY project_id LIMIT 3"
     ).fetchall()
     level: Literal["warning", "error"] = "warning" if matched else "error"
     remedy = (
@@ -155,9 +135,9 @@ def _would_match(con: duckdb.DuckDBPyConnection, form: str, sql: str) -> Iterato
     """Whether ids that do not match would, if they were written alike."""
     (n_more,) = _row(
         con,
-        f"SELECT count(DISTINCT project_id) FROM {INTERACTIONS} "
-        f"WHERE project_id NOT IN (SELECT project_id FROM {PROJECTS}) "
-        f"AND {sql} IN (SELECT {sql} FROM {PROJECTS})",
+        f"SELECT count(DISTINCT project_id) FROM loaded_interactions "
+        f"WHERE project_id NOT IN (SELECT project_id FROM loaded_projects) "
+        f"AND {sql} IN (SELECT {sql} FROM loaded_projects)",
     )
     if n_more:
         yield Finding(
@@ -174,46 +154,36 @@ def owners_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterato
     before, _, after = dataset.users.owner_user.partition("{owner}")
     n, n_users = _row(
         con,
-        f"SELECT count(*), count_if({quote_literal(before)} || owner || {quote_literal(after)} IN "
-        f"(SELECT user_id FROM {INTERACTIONS})) FROM "
-        f"(SELECT DISTINCT unnest(owners) AS owner FROM {PROJECTS})",
+        f"SELECT count(*), count_if({literal(before)} || owner || {literal(after)} IN "
+        f"(SELECT user_id FROM loaded_interactions)) FROM "
+        f"(SELECT DISTINCT unnest(owners) AS owner FROM loaded_projects)",
     )
     if not n:
         return
     message = f"{n_users:,} of {n:,} owners occur as users, written {dataset.users.owner_user!r}"
-    if n_users:
-        yield Finding("ok", "owner_user", message)
-    else:
-        yield Finding(
-            "warning",
-            "owner_user",
-            message,
-            "Owners' own events cannot be left out of the truth: set users.owner_user to how an "
-            "owner's user_id is written, unless owners are no users.",
-        )
+    remedy = (
+        "Owners' own events cannot be left out of the truth: set users.owner_user to how an "
+        "owner's user_id is written, unless owners are no users."
+    )
+    yield _looked_at("owner_user", message, n_users > 0, remedy)
 
 
 def groups_findings(con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """By what projects will be held out."""
     n, with_group, with_owner = _row(
-        con, f"SELECT count(*), count(split_group), count(owners) FROM {PROJECTS}"
+        con, "SELECT count(*), count(split_group), count(owners) FROM loaded_projects"
     )
-    if with_group or with_owner:
-        named = "split_group" if with_group else "owners"
-        message = f"held out by {named}, known of {with_group or with_owner:,} of {n:,} projects"
-        yield Finding("ok", "split", message)
-    else:
-        yield Finding(
-            "warning",
-            "split",
-            "neither owners nor split_group are known: every project is held out by itself",
-            "Name projects.columns.owners, or split_group where projects of one origin look alike.",
-        )
+    named = "split_group" if with_group else "owners"
+    message = f"held out by {named}, known of {with_group or with_owner:,} of {n:,} projects"
+    if not (with_group or with_owner):
+        message = "neither owners nor split_group are known: every project is held out by itself"
+    remedy = "Name projects.columns.owners, or split_group where projects of one origin look alike."
+    yield _looked_at("split", message, bool(with_group or with_owner), remedy)
 
 
 def covers_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
     """Whether covers lie where they should."""
-    rows = con.execute(f"SELECT cover FROM {PROJECTS} ORDER BY cover").fetchall()
+    rows = con.execute("SELECT cover FROM loaded_projects ORDER BY cover").fetchall()
     named = [cover for (cover,) in rows if cover is not None]
     looked_for = named[:: max(1, -(-len(named) // MAX_COVERS_LOOKED_FOR))]
     try:
@@ -229,16 +199,22 @@ def covers_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterato
     if not n_there:
         remedy = f"Not there: {_some(missing)}. Correct projects.columns.cover or covers.folder."
         yield Finding("error", "covers", message, remedy)
-    elif missing or len(named) < len(rows):
-        remedy = "Projects without a cover take part in the factors, but are never held out."
-        yield Finding("warning", "covers", message, remedy)
     else:
-        yield Finding("ok", "covers", message)
+        remedy = "Projects without a cover take part in the factors, but are never held out."
+        yield _looked_at("covers", message, not missing and len(named) == len(rows), remedy)
+
+
+def _looked_at(subject: str, message: str, is_sound: bool, remedy: str) -> Finding:
+    """What was found is as it should be, or a warning that says what to do."""
+    return (
+        Finding("ok", subject, message)
+        if is_sound
+        else Finding("warning", subject, message, remedy)
+    )
 
 
 def _row(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
-    row = con.execute(sql).fetchone()
-    assert row is not None
+    [row] = con.execute(sql).fetchall()
     return row
 
 

@@ -1,8 +1,9 @@
 """From files to one temporary table and its `_rejected` twin, whatever the table.
 
-Per file: bind what `dataset.toml` says of each column, convert, judge, insert, all in one stream
-through DuckDB. At the end the rows that were judged unusable move to the twin, beside those that
-could not be taken to pieces, and both are counted against the rows that the files hold.
+Per file: say how to select from it, bind what `dataset.toml` says of each column, convert, judge,
+insert, all in one stream through DuckDB. At the end the rows that were judged unusable move to the
+twin, beside those that could not be taken to pieces, and both are counted against the rows that the
+files hold: a number that is found apart from reading, so that a row that went missing is noticed.
 """
 
 from __future__ import annotations
@@ -15,17 +16,13 @@ from pathlib import Path
 import duckdb
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.sources.conversions import count_sql, text_sql, texts_sql, time_sql
 from cf_pipeline.sources.dataset import Dataset
 from cf_pipeline.sources.description import TableFiles
-from cf_pipeline.sources.expressions import (
-    column_sql,
-    invalid_expression,
-    quote_identifier,
-    quote_literal,
-)
+from cf_pipeline.sources.expressions import bind, converted_sql, first_line
+from cf_pipeline.sources.files import check_contents, format_of
 from cf_pipeline.sources.ledger import ROW, Ledger, Scan
-from cf_pipeline.sources.scans import first_line, open_scan
+from cf_pipeline.sources.text_scans import TextFile
+from cf_pipeline.sql import literal, path_literal, quoted
 
 logger = logging.getLogger(__name__)
 
@@ -41,39 +38,28 @@ _BOOKKEEPING = {
 
 
 @dataclass(frozen=True)
-class FileRows:
-    """One file that was read: its name, the rows it holds, its own columns."""
-
-    file: str
-    n_rows: int
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class ReadCounts:
     """What became of the rows of some files: `read` = `used` + `rejected`.
 
     Attributes:
-        read: Rows the files hold.
         used: Rows that were taken.
-        rejected: Rows that were turned away.
         by_reason: Reason to the number of rows turned away for it, most first.
         files: The files in the order in which they were read.
     """
 
-    read: int
     used: int
-    rejected: int
     by_reason: dict[str, int]
-    files: tuple[FileRows, ...] = ()
+    files: tuple[Scan, ...]
 
+    @property
+    def read(self) -> int:
+        """Rows the files hold."""
+        return sum(file.n_rows for file in self.files)
 
-@dataclass(frozen=True)
-class _Bound:
-    """What a column of ours is computed from in one file: SQL over the file, and its type."""
-
-    sql: str
-    duckdb_type: str
+    @property
+    def rejected(self) -> int:
+        """Rows that were turned away."""
+        return sum(self.by_reason.values())
 
 
 @dataclass(frozen=True)
@@ -83,7 +69,6 @@ class JudgedTable:
     Attributes:
         con: The connection that holds them.
         key: The table's key in `dataset.toml`.
-        name: Name of the table of usable rows.
         types: Our columns and their types: VARCHAR, VARCHAR[], TIMESTAMP or BIGINT (a count).
         specs: What `dataset.toml` says of each, None where it says nothing.
         reasons: Reason to the condition under which a row is turned away, first match first; over
@@ -93,11 +78,15 @@ class JudgedTable:
 
     con: duckdb.DuckDBPyConnection
     key: str
-    name: str
     types: Mapping[str, str]
     specs: Mapping[str, str | None]
     reasons: Mapping[str, str]
     unique: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the temporary table of usable rows."""
+        return f"loaded_{self.key}"
 
     def read(self, dataset: Dataset, table: TableFiles, files: Sequence[Path]) -> ReadCounts:
         """Read the files, in order, and separate usable rows from the others.
@@ -107,55 +96,50 @@ class JudgedTable:
             DataError: A file or column cannot be used, or no row can.
         """
         columns = ", ".join(
-            f"{quote_identifier(name)} {kind}"
-            for name, kind in {**self.types, **_BOOKKEEPING}.items()
+            f"{quoted(name)} {kind}" for name, kind in {**self.types, **_BOOKKEEPING}.items()
         )
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE {self.name} ({columns})")
         ledger = Ledger(self.con)
-        read: list[FileRows] = []
+        scans: list[Scan] = []
         try:
             for path in files:
                 ledger.begin(_label(dataset, path))
-                scan = open_scan(self.con, path, table, ledger)
-                if scan.n_rows > ledger.n_broken():
-                    self._insert(scan, ledger.current)
-                read.append(FileRows(scan.file, scan.n_rows, scan.columns))
+                scans.append(_open(self.con, path, table, ledger))
+                if scans[-1].n_rows > ledger.n_broken():
+                    self._insert(scans[-1], ledger.current)
             if self.unique is not None:
                 self._turn_away_repeated(self.unique)
             self._separate(ledger)
         finally:
             ledger.close()
-        counts = self._counts(read)
+        counts = self._counts(scans)
         self._check(counts, dataset)
         logger.info("%s: read %d, used %d", self.key, counts.read, counts.used)
         return counts
 
     def _insert(self, scan: Scan, file: int) -> None:
-        bound = {
-            name: self._bind(f"{self.key}.columns.{name}", spec, scan)
-            for name, spec in self.specs.items()
-            if spec is not None
-        }
-        inputs = "".join(
-            f", {bound[name].sql if name in bound else 'NULL'} AS in_{name}" for name in self.types
-        )
-        values = ", ".join(
-            f"{self._convert(name, bound.get(name), scan)} AS {quote_identifier(name)}"
-            for name in self.types
-        )
+        inputs, values, content = [], [], {}
+        for name, kind in self.types.items():
+            spec, key = self.specs.get(name), f"{self.key}.columns.{name}"
+            if spec is None:
+                given, value = "NULL", "1" if kind == "BIGINT" else "NULL"
+            else:
+                bound = bind(self.con, key, spec, scan)
+                given, value = bound.sql, converted_sql(kind, f"in_{name}", bound, key, scan)
+                content[name] = f"in_{name}"
+            inputs.append(f"{given} AS in_{name}")
+            values.append(f"CAST({value} AS {kind}) AS {quoted(name)}")
         conditions = " ".join(
-            f"WHEN {condition} THEN {quote_literal(reason)}"
-            for reason, condition in self.reasons.items()
+            f"WHEN {condition} THEN {literal(reason)}" for reason, condition in self.reasons.items()
         )
-        ours = ", ".join(quote_identifier(name) for name in self.types)
-        content = _content({name: f"in_{name}" for name in bound})
+        ours = ", ".join(map(quoted, self.types))
         try:
             self.con.execute(
                 f"INSERT INTO {self.name} SELECT {ours}, {file}, line, reason, "
-                f"CASE WHEN reason IS NOT NULL THEN {content} END "
+                f"CASE WHEN reason IS NOT NULL THEN {_json(content)} END "
                 f"FROM (SELECT *, CASE {conditions} END AS reason "
-                f"FROM (SELECT *, {values} FROM (SELECT {ROW} AS line{inputs} "
-                f"FROM ({scan.relation}))))"
+                f"FROM (SELECT *, {', '.join(values)} FROM (SELECT {ROW} AS line, "
+                f"{', '.join(inputs)} FROM ({scan.relation}))))"
             )
         except duckdb.Error as error:
             raise DataError(
@@ -163,38 +147,17 @@ class JudgedTable:
                 f"{self.key}.columns converts a value, use TRY_CAST; else export the file again."
             ) from error
 
-    def _bind(self, key: str, spec: str, scan: Scan) -> _Bound:
-        sql = column_sql(self.con, key, spec, scan.columns, scan.file)
-        try:
-            described = self.con.execute(
-                f"DESCRIBE SELECT {ROW}, {sql} AS value FROM ({scan.relation})"
-            ).fetchall()
-        except duckdb.Error as error:
-            why = first_line(error)
-            raise invalid_expression(key, spec, scan.columns, scan.file, why) from error
-        return _Bound(sql, str(described[1][1]))
-
-    def _convert(self, name: str, bound: _Bound | None, scan: Scan) -> str:
-        kind, value = self.types[name], f"in_{name}"
-        if bound is None:
-            return "CAST(1 AS BIGINT)" if kind == "BIGINT" else f"CAST(NULL AS {kind})"
-        if kind == "VARCHAR[]":
-            return texts_sql(value, bound.duckdb_type, scan.is_json)
-        if kind == "TIMESTAMP":
-            return time_sql(value, bound.duckdb_type, f"{self.key}.columns.{name}", scan.file)
-        return count_sql(value) if kind == "BIGINT" else text_sql(value)
-
     def _turn_away_repeated(self, column: str) -> None:
-        content = _content({name: quote_identifier(name) for name in self.types})
+        content = _json({name: quoted(name) for name in self.types})
         # Row ids follow the order of insertion: file by file, row by row.
         self.con.execute(
             f"UPDATE {self.name} SET __cf_reason = '{REPEATED}', __cf_content = {content} "
             f"WHERE __cf_reason IS NULL AND rowid NOT IN (SELECT min(rowid) FROM {self.name} "
-            f"WHERE __cf_reason IS NULL GROUP BY {quote_identifier(column)})"
+            f"WHERE __cf_reason IS NULL GROUP BY {quoted(column)})"
         )
 
     def _separate(self, ledger: Ledger) -> None:
-        files = ", ".join(quote_literal(file) for file in ledger.files)
+        files = ", ".join(map(literal, ledger.files))
         judged = (
             "SELECT __cf_file AS file, __cf_line AS line, __cf_reason AS reason, "
             f"__cf_content AS content FROM {self.name} WHERE __cf_reason IS NOT NULL"
@@ -210,20 +173,13 @@ class JudgedTable:
         for column in _BOOKKEEPING:
             self.con.execute(f"ALTER TABLE {self.name} DROP COLUMN {column}")
 
-    def _counts(self, files: Sequence[FileRows]) -> ReadCounts:
-        used = self.con.execute(f"SELECT count(*) FROM {self.name}").fetchone()
+    def _counts(self, files: Sequence[Scan]) -> ReadCounts:
+        [(used,)] = self.con.execute(f"SELECT count(*) FROM {self.name}").fetchall()
         by_reason = self.con.execute(
             f"SELECT reason, count(*) AS n FROM {self.name}_rejected "
             "GROUP BY reason ORDER BY n DESC, reason"
         ).fetchall()
-        assert used is not None
-        return ReadCounts(
-            read=sum(file.n_rows for file in files),
-            used=used[0],
-            rejected=sum(n for _, n in by_reason),
-            by_reason=dict(by_reason),
-            files=tuple(files),
-        )
+        return ReadCounts(used, dict(by_reason), tuple(files))
 
     def _check(self, counts: ReadCounts, dataset: Dataset) -> None:
         named = ", ".join(file.file for file in counts.files[:5])
@@ -240,18 +196,40 @@ class JudgedTable:
                 f"files in {dataset.path}."
             )
         if counts.used == 0:
+            [(file, row, content)] = self.con.execute(
+                f"SELECT file, row_number, content FROM {self.name}_rejected LIMIT 1"
+            ).fetchall()
             raise DataError(
                 f"None of the {counts.read} rows of {where} can be used: "
                 f"{', '.join(f'{reason} ({n})' for reason, n in counts.by_reason.items())}. "
-                f"{self._example()} Correct the columns, the kinds or the delimiter in "
-                f"{dataset.path}, or export the file again."
+                f"First: {file}, row {row}: {content}. Correct the columns, the kinds or the "
+                f"delimiter in {dataset.path}, or export the file again."
             )
 
-    def _example(self) -> str:
-        row = self.con.execute(
-            f"SELECT file, row_number, content FROM {self.name}_rejected LIMIT 1"
-        ).fetchone()
-        return f"First: {row[0]}, row {row[1]}: {row[2]}." if row else ""
+
+def _open(con: duckdb.DuckDBPyConnection, path: Path, table: TableFiles, ledger: Ledger) -> Scan:
+    """Look through a file once and say how to select from it.
+
+    Rows that cannot be taken to pieces go to the ledger, under its current file.
+    """
+    file_format = format_of(path, table)
+    check_contents(path, file_format, table.encoding)
+    try:
+        if file_format.name != "parquet":
+            reader = TextFile(con, path, file_format, table, ledger)
+            return reader.open_json() if file_format.name == "jsonl" else reader.open_delimited()
+        source = f"read_parquet({path_literal(path)}, hive_partitioning = false)"
+        described = con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+        [(n_rows,)] = con.execute(
+            f"SELECT num_rows FROM parquet_file_metadata({path_literal(path)})"
+        ).fetchall()
+        relation = f"SELECT *, file_row_number + 1 AS {ROW} FROM {source}"
+        return Scan(ledger.files[-1], relation, tuple(row[0] for row in described), int(n_rows))
+    except duckdb.Error as error:
+        raise DataError(
+            f"{path} cannot be read as {file_format.name}: {first_line(error)} "
+            f"Export it again, or correct format and delimiter in dataset.toml."
+        ) from error
 
 
 def _label(dataset: Dataset, path: Path) -> str:
@@ -259,9 +237,7 @@ def _label(dataset: Dataset, path: Path) -> str:
     return str(path.relative_to(dataset.root) if path.is_relative_to(dataset.root) else path)
 
 
-def _content(values: Mapping[str, str]) -> str:
+def _json(values: Mapping[str, str]) -> str:
     """SQL of a row's values as JSON text."""
-    pairs = ", ".join(
-        f"{quote_literal(name)}: CAST({sql} AS VARCHAR)" for name, sql in values.items()
-    )
+    pairs = ", ".join(f"{literal(name)}: CAST({sql} AS VARCHAR)" for name, sql in values.items())
     return f"CAST(to_json({{{pairs}}}) AS VARCHAR)"

@@ -14,8 +14,8 @@ import duckdb
 ROW = '"__cf_row"'
 """The column that every relation has beside the file's own: where in the file a row stands."""
 
-_BROKEN = "staged_broken_lines"
-_SKIPPED = "staged_skipped_lines"
+_BROKEN = "cf_broken_lines"
+_SKIPPED = "cf_skipped_lines"
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,8 @@ class Ledger:
 
     def n_broken(self) -> int:
         """How many rows of the current file are broken."""
-        row = self.con.execute(
-            f"SELECT count(*) FROM {_BROKEN} WHERE file = {self.current}"
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
+        counted = f"SELECT count(*) FROM {_BROKEN} WHERE file = {self.current}"
+        return int(self.con.execute(counted).fetchall()[0][0])
 
     def broken_sql(self) -> str:
         """A SELECT of `file, line, content` of all broken rows."""

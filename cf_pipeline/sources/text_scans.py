@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.sources.description import TableFiles
-from cf_pipeline.sources.expressions import quote_identifier, quote_literal, sql_path
 from cf_pipeline.sources.files import FileFormat
 from cf_pipeline.sources.ledger import ROW, Ledger, Scan
 from cf_pipeline.sources.text_lines import (
@@ -32,11 +31,12 @@ from cf_pipeline.sources.text_lines import (
     records,
     split_values,
 )
+from cf_pipeline.sql import literal, path_literal, quoted
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 20_000
-_REJECTS = "staged_csv_rejects"
+_REJECTS = "cf_csv_rejects"
 # A character that text does not hold keeps DuckDB's CSV reader from splitting a line.
 _NO_DELIMITER = "\x01"
 
@@ -91,18 +91,16 @@ class TextFile:
         is_object = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
         self.ledger.add_broken(f"SELECT {ROW}, line FROM ({filled}) WHERE NOT ({is_object})")
         objects = f"SELECT * FROM ({filled}) WHERE {is_object}"
-        counted = self.con.execute(
+        [(n_objects, found)] = self.con.execute(
             f"SELECT count(*), (SELECT list(DISTINCT key ORDER BY key) FROM "
             f"(SELECT unnest(json_keys(line)) AS key FROM ({objects}))) FROM ({objects})"
-        ).fetchone()
-        assert counted is not None
-        keys = list(counted[1] or ())
+        ).fetchall()
+        keys = list(found or ())
         names = _distinct(keys)
         values = "".join(
-            f", {_json_value(key)} AS {quote_identifier(name)}"
-            for key, name in zip(keys, names, strict=True)
+            f", {_json_value(key)} AS {quoted(name)}" for key, name in zip(keys, names, strict=True)
         )
-        n_rows = int(counted[0]) + self.ledger.n_broken()
+        n_rows = int(n_objects) + self.ledger.n_broken()
         relation = f"SELECT {ROW}{values} FROM ({objects})"
         return Scan(self.ledger.files[-1], relation, names, n_rows, is_json=True)
 
@@ -135,15 +133,14 @@ class TextFile:
         try:
             counted = self._execute_csv(f"SELECT count(*) FROM {self._csv(names)}")
             broken = f"SELECT DISTINCT line FROM {_REJECTS}"
-            n_broken = self.con.execute(f"SELECT count(*) FROM ({broken})").fetchone()
-            assert n_broken is not None
+            [(n_broken,)] = self.con.execute(f"SELECT count(*) FROM ({broken})").fetchall()
             n_rows = lines.n_filled - int(self.table.header)
-            if counted[0] + n_broken[0] != n_rows:
+            if counted[0] + n_broken != n_rows:
                 return None
             numbered = f"SELECT row_number() OVER () AS n, line FROM {self._whole_lines()}"
-            if n_broken[0]:
+            if n_broken:
                 self.ledger.add_broken(f"SELECT * FROM ({numbered}) WHERE n IN ({broken})")
-            if n_broken[0] or lines.n_filled < lines.n_lines:
+            if n_broken or lines.n_filled < lines.n_lines:
                 self.ledger.add_skipped(
                     f"SELECT n FROM ({numbered}) WHERE line IS NULL OR n IN ({broken})"
                 )
@@ -155,7 +152,7 @@ class TextFile:
 
     def _count_lines(self) -> _LineCount | None:
         """Lines of the file where DuckDB reads them all, else None."""
-        quote = quote_literal(self.table.quote)
+        quote = literal(self.table.quote)
         n_quotes = f"length(line) - length(replace(line, {quote}, ''))"
         odd = f"({n_quotes}) % 2 = 1" if self.table.quote else "false"
         try:
@@ -163,13 +160,12 @@ class TextFile:
                 f"SELECT count(*), count(line), count(*) FILTER (WHERE {odd}) "
                 f"FROM {self._whole_lines()}"
             )
-            rejected = self.con.execute(f"SELECT count(*) FROM {_REJECTS}").fetchone()
+            [(n_rejected,)] = self.con.execute(f"SELECT count(*) FROM {_REJECTS}").fetchall()
         except duckdb.InvalidInputException:
             return None
         finally:
             self._drop_rejects()
-        assert rejected is not None
-        return None if rejected[0] else _LineCount(*(int(value) for value in counted))
+        return None if n_rejected else _LineCount(*(int(value) for value in counted))
 
     def _store(self, rows: Iterator[Record], names: tuple[str, ...]) -> tuple[str, int]:
         """Put rows into a temporary table, broken ones into the ledger.
@@ -177,8 +173,8 @@ class TextFile:
         Returns:
             Name of the table and the number of rows of both.
         """
-        name = f"staged_lines_{self.ledger.current}"
-        columns = "".join(f", {quote_identifier(column)} VARCHAR" for column in names)
+        name = f"cf_lines_{self.ledger.current}"
+        columns = "".join(f", {quoted(column)} VARCHAR" for column in names)
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({ROW} BIGINT{columns})")
         self.ledger.scratch.append(name)
         schema = pa.schema(
@@ -197,9 +193,9 @@ class TextFile:
             for column in range(len(names)):
                 texts = (values[column] for _, values in whole)
                 arrays.append(pa.array([None if t in nulls else t for t in texts], pa.string()))
-            self.con.register("staged_batch", pa.Table.from_arrays(arrays, schema=schema))
-            self.con.execute(f"INSERT INTO {name} SELECT * FROM staged_batch")
-            self.con.unregister("staged_batch")
+            self.con.register("cf_batch", pa.Table.from_arrays(arrays, schema=schema))
+            self.con.execute(f"INSERT INTO {name} SELECT * FROM cf_batch")
+            self.con.unregister("cf_batch")
         return name, n_rows
 
     def _lines(self, skip: int = 0) -> Iterator[Line]:
@@ -212,12 +208,10 @@ class TextFile:
         return Dialect(self.table.delimiter or default, self.table.quote, escape)
 
     def _csv(self, names: tuple[str, ...]) -> str:
-        columns = ", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in names)
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
         nulls = [""] if self.table.null is None else ["", self.table.null]
         header = "true" if self.table.header else "false"
-        options = (
-            f"nullstr = [{', '.join(quote_literal(null) for null in nulls)}], header = {header}"
-        )
+        options = f"nullstr = [{', '.join(literal(null) for null in nulls)}], header = {header}"
         return self._read_csv(self._dialect(), columns, options)
 
     def _whole_lines(self) -> str:
@@ -227,9 +221,9 @@ class TextFile:
     def _read_csv(self, dialect: Dialect, columns: str, options: str) -> str:
         # With ignore_errors instead, DuckDB 2.0 drops good lines behind a broken one.
         return (
-            f"read_csv({sql_path(self.path)}, auto_detect = false, columns = {{{columns}}}, "
-            f"delim = {quote_literal(dialect.delimiter)}, quote = {quote_literal(dialect.quote)}, "
-            f"escape = {quote_literal(dialect.escape)}, {options}, store_rejects = true, "
+            f"read_csv({path_literal(self.path)}, auto_detect = false, columns = {{{columns}}}, "
+            f"delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)}, "
+            f"escape = {literal(dialect.escape)}, {options}, store_rejects = true, "
             f"rejects_table = '{_REJECTS}', rejects_scan = '{_REJECTS}_scans', "
             f"compression = '{self.file_format.compression}', encoding = '{self.table.encoding}')"
         )
@@ -255,7 +249,7 @@ class _LineCount:
 def _json_value(name: str) -> str:
     """A key's value as text: the digits of a number, the JSON of a list."""
     pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-    return f"json_extract_string(line, {quote_literal(pointer)})"
+    return f"json_extract_string(line, {literal(pointer)})"
 
 
 def _distinct(names: list[str]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Large immutable things as content-addressed folders beside the warehouse.
 
-Weights, decoded covers, sparse matrices and indexes are written into a staging folder on the same
+Weights, decoded covers, sparse matrices and indexes are written into a draft, a folder on the same
 file system, hashed over names and contents, and moved into place whole: a reader sees all of an
-artifact or nothing. A single file is published as a folder of one.
+artifact or nothing.
 """
 
 from __future__ import annotations
@@ -44,68 +44,70 @@ class Artifact:
     n_bytes: int
     files: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """The first digits of the version; of a checkpoint that is the model version."""
+        return self.path.name
+
 
 class Artifacts:
     """The artifacts below one folder, `<kind>/<first 16 digits of the version>/`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._staging = folder / ".staging"
+        # Called so since 0.1.0: what a killed process of an earlier release left is cleared, too.
+        self._drafts = folder / ".staging"
 
     @contextlib.contextmanager
-    def stage(self) -> Iterator[Path]:
+    def draft(self) -> Iterator[Path]:
         """A fresh folder to write into; whatever was not published is removed afterwards."""
-        staged = self._staging / secrets.token_hex(8)
-        staged.mkdir(parents=True)
+        draft = self._drafts / secrets.token_hex(8)
+        draft.mkdir(parents=True)
         try:
-            yield staged
+            yield draft
         finally:
-            if staged.exists():
-                shutil.rmtree(staged)
+            if draft.exists():
+                shutil.rmtree(draft)
 
-    def clear_staging(self) -> None:
+    def clear_drafts(self) -> None:
         """Remove what killed processes left behind; only for the holder of the home's lock."""
-        if self._staging.exists():
-            shutil.rmtree(self._staging)
+        if self._drafts.exists():
+            shutil.rmtree(self._drafts)
 
-    def publish(self, staged: Path, kind: str) -> Artifact:
-        """Move a staged folder or file into place; the same content again keeps what is there.
+    def publish(self, draft: Path, kind: str) -> Artifact:
+        """Move a folder into place; the same content again keeps what is there.
+
+        Only the holder of the home's lock publishes, so nobody is in the way.
 
         Args:
-            staged: a folder or file below the one that `stage` gave.
+            draft: the folder that `draft` gave, or one below it.
             kind: lower-case name, letters, digits and `_`.
 
         Raises:
-            DataError: nothing was staged, a link was, or the kind is no name.
+            DataError: there are no files, one is a link, or the kind is no name.
         """
         if not re.fullmatch(_KIND, kind):
             raise DataError(f"expected a kind such as 'weights', got {kind!r}.")
-        if staged.is_file() and not staged.is_symlink():
-            folder = staged.with_name(f"{staged.name}.{secrets.token_hex(4)}")
-            folder.mkdir()
-            os.replace(staged, folder / staged.name)
-            staged = folder
-        artifact = _described(staged, kind, self.folder / kind)
+        artifact = self._described(draft, kind)
         if artifact.path.exists():
             if _version(artifact.path) == artifact.version:
-                shutil.rmtree(staged)
+                shutil.rmtree(draft)
                 return artifact
             logger.warning("%s was damaged and is replaced by its content", artifact.path)
             shutil.rmtree(artifact.path)
         for name in artifact.files:
-            _sync(staged / name)
-            (staged / name).chmod(0o444)
-        for below in (staged, *(path for path in staged.rglob("*") if path.is_dir())):
+            _sync(draft / name)
+            (draft / name).chmod(0o444)
+        for below in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
             _sync(below)
         artifact.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.replace(staged, artifact.path)
-        except OSError:
-            if not artifact.path.exists():
-                raise
-            shutil.rmtree(staged)  # another process published the same content just now
+        os.replace(draft, artifact.path)
         _sync(artifact.path.parent)
         return artifact
+
+    def has(self, kind: str, version: str) -> bool:
+        """Whether an artifact is there."""
+        return (self.folder / kind / version[:_NAME_LENGTH]).is_dir()
 
     def find(self, kind: str, version: str) -> Path:
         """The folder of an artifact; the version may be cut to its first 16 digits.
@@ -121,21 +123,6 @@ class Artifacts:
             )
         return path
 
-    def verify(self, path: Path) -> str:
-        """The version of the artifact in a folder, computed from its files.
-
-        Raises:
-            DataError: the files are not those that were published.
-        """
-        version = _version(path)
-        if version[:_NAME_LENGTH] != path.name:
-            raise DataError(
-                f"{path} holds other files than were published: expected a version that begins "
-                f"with {path.name}, got {version[:_NAME_LENGTH]}. Remove the folder and "
-                "materialize the asset that makes it again."
-            )
-        return version
-
     def folders(self) -> list[Path]:
         """The folders of all published artifacts, recorded in the warehouse or not, sorted."""
         if not self.folder.is_dir():
@@ -149,13 +136,17 @@ class Artifacts:
         )
 
     def size(self, path: Path) -> int:
-        """Size of the files of a published artifact, bytes."""
+        """Size of the files in a folder, bytes."""
         return sum((path / name).stat().st_size for name in _files(path))
+
+    def size_of(self, kind: str, version: str) -> int:
+        """Size of an artifact by its version, bytes; 0 where it is not there."""
+        return self.size(self.folder / kind / version[:_NAME_LENGTH])
 
     def remove(self, path: Path) -> None:
         """Take a published artifact away: a reader sees all of it or nothing.
 
-        What a process killed meanwhile leaves is removed by `clear_staging`. A folder that is
+        What a process killed meanwhile leaves is removed by `clear_drafts`. A folder that is
         gone already is no error.
 
         Raises:
@@ -167,28 +158,22 @@ class Artifacts:
             raise DataError(
                 f"{path} is no artifact in {self.folder}: expected a path as of folders()."
             )
-        self._staging.mkdir(parents=True, exist_ok=True)
-        leaving = self._staging / secrets.token_hex(8)
+        self._drafts.mkdir(parents=True, exist_ok=True)
+        leaving = self._drafts / secrets.token_hex(8)
         os.replace(path, leaving)
         shutil.rmtree(leaving)
+
+    def _described(self, folder: Path, kind: str) -> Artifact:
+        files = _files(folder)
+        if not files:
+            raise DataError(f"{folder} holds no files: write the {kind} before it is published.")
+        version = _version(folder)
+        path = self.folder / kind / version[:_NAME_LENGTH]
+        return Artifact(kind, version, path, self.size(folder), files)
 
     @staticmethod
     def _is_published(path: Path) -> bool:
         return re.fullmatch(rf"[0-9a-f]{{{_NAME_LENGTH}}}", path.name) is not None and path.is_dir()
-
-
-def _described(folder: Path, kind: str, parent: Path) -> Artifact:
-    files = _files(folder)
-    if not files:
-        raise DataError(f"{folder} holds no files: write the {kind} before it is published.")
-    version = _version(folder)
-    return Artifact(
-        kind=kind,
-        version=version,
-        path=parent / version[:_NAME_LENGTH],
-        n_bytes=sum((folder / name).stat().st_size for name in files),
-        files=files,
-    )
 
 
 def _files(folder: Path) -> tuple[str, ...]:

@@ -1,28 +1,16 @@
 """The fixed words, and the columns that several tables share.
 
 The words are enforced where rows are written. One that ends in `<name>` stands for every word
-that begins with what precedes it (`user:<name>`).
+that begins with what precedes it (`user:<name>`), and `<module>:<name>` for every dotted path to a
+class (`my_lab.features:Gist`). The feature sets are those of the scoreboard.
 """
 
 from __future__ import annotations
 
+from cf_pipeline.benchmark.feature_sets import VOCABULARY
 from cf_pipeline.storage.schema import LIST, VECTOR, Column, required
 
-FEATURE_SETS = frozenset({
-    "chance",
-    "random",
-    "color",
-    "imagenet",
-    "imagenet_ridge",
-    "metaclass",
-    "collaborative",
-    "predicted_factors",
-    "latent_factors",
-    "ensemble",
-    "popularity",
-    "owner",
-    "user:<name>",
-})
+FEATURE_SETS = VOCABULARY
 MEASURES = frozenset({
     "triplet_accuracy",
     "triplet_accuracy_within_stratum",
@@ -30,21 +18,9 @@ MEASURES = frozenset({
     "ndcg_at_10_within_stratum",
     "same_field_at_10",
 })
-METRICS = frozenset({
-    "recall_at_20",
-    "recall_at_50",
-    "recall_at_100",
-    "ndcg_at_20",
-    "ndcg_at_100",
-    "auc",
-    "accuracy",
-    "mean_class_accuracy",
-    "knn_accuracy",
-    "map",
-    "balanced_map",
-})
+METRICS = frozenset({"recall_at_20", "ndcg_at_20", "accuracy", "mean_class_accuracy"})
 SPLITS = frozenset({"train", "validation", "test"})
-FACTOR_MODELS = frozenset({"factors", "popularity", "item_knn", "ease"})
+FACTOR_MODELS = frozenset({"factors", "popularity"})
 COVER_STATUSES = frozenset({"ok", "missing", "unreadable"})
 SIDES = frozenset({"user", "project"})
 ROLES = frozenset({"champion", "challenger", "best"})
@@ -67,6 +43,13 @@ TASK = required("task", "VARCHAR", "Name of the labelled set.")
 IMAGE = required("image_id", "VARCHAR", "Outside key of the image within its task.")
 LOW = Column("low", "DOUBLE", "Lower end of the 95 % interval.")
 HIGH = Column("high", "DOUBLE", "Upper end of the 95 % interval.")
+N_QUERIES = Column("n_queries", "BIGINT", "Projects that were queried.")
+# Not look groups: look-alikes are left out of a pool, what depends on each other is provenance.
+N_GROUPS = Column(
+    "n_groups",
+    "BIGINT",
+    "Groups of queries drawn for the interval: split groups, or projects linked by owners.",
+)
 FEATURES = required("features", VECTOR, "Activations of the features layer, n floats.")
 FEATURES_LIST = required("features", LIST, "Features, as many floats as the feature set has.")
 REJECTED = (

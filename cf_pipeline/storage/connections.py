@@ -16,6 +16,7 @@ import re
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from cf_pipeline.errors import DataError
 logger = logging.getLogger(__name__)
 
 _SHORTEST_SLEEP_SECONDS, _LONGEST_SLEEP_SECONDS = 0.02, 0.2
+_FIRST_WORD_SECONDS, _NEXT_WORD_SECONDS = 1.5, 30.0
+"""After how long a wait is told, and after how long again."""
 _LONGEST_COMMAND = 200
 """Characters of a command line that a message quotes."""
 
@@ -36,7 +39,7 @@ class _Gate:
     def __init__(self, path: str) -> None:
         self._path = path
         self._turn = threading.Condition()
-        self._readers: dict[int, int] = {}
+        self._readers: Counter[int] = Counter()  # how often each thread reads, nested reads counted
         self._writer: int | None = None
 
     @contextlib.contextmanager
@@ -44,28 +47,22 @@ class _Gate:
         """Pass as a reader; a thread that reads already passes at once."""
         thread = threading.get_ident()
         with self._turn:
-            self._refuse(thread, self._writer == thread, "read", "write")
             if thread not in self._readers:
-                self._wait(lambda: self._writer is None, timeout_seconds)
-            self._readers[thread] = self._readers.get(thread, 0) + 1
+                self._wait("read", lambda: self._writer is None, timeout_seconds)
+            self._readers[thread] += 1
         try:
             yield
         finally:
             with self._turn:
-                self._readers[thread] -= 1
-                if not self._readers[thread]:
-                    del self._readers[thread]
+                self._readers -= Counter([thread])  # threads that do not read are not kept
                 self._turn.notify_all()
 
     @contextlib.contextmanager
     def exclusive(self, timeout_seconds: float) -> Iterator[None]:
         """Pass as the one writer, once every reader and writer has left."""
-        thread = threading.get_ident()
         with self._turn:
-            self._refuse(thread, self._writer == thread, "write", "write")
-            self._refuse(thread, thread in self._readers, "write", "read")
-            self._wait(lambda: self._writer is None and not self._readers, timeout_seconds)
-            self._writer = thread
+            self._wait("write", lambda: self._writer is None and not self._readers, timeout_seconds)
+            self._writer = threading.get_ident()
         try:
             yield
         finally:
@@ -73,14 +70,14 @@ class _Gate:
                 self._writer = None
                 self._turn.notify_all()
 
-    def _refuse(self, thread: int, held: bool, wanted: str, holds: str) -> None:
-        if held:
+    def _wait(self, wanted: str, free: Callable[[], bool], timeout_seconds: float) -> None:
+        thread = threading.get_ident()
+        if self._writer == thread or thread in self._readers:
             raise RuntimeError(
-                f"{wanted}() of {self._path} inside {holds}() in the same thread would wait for "
-                "itself. Use the connection at hand, or leave the outer block first."
+                f"{wanted}() of {self._path} inside {'write' if self._writer else 'read'}() in the "
+                "same thread would wait for itself. Use the connection at hand, or leave the outer "
+                "block first."
             )
-
-    def _wait(self, free: Callable[[], bool], timeout_seconds: float) -> None:
         if not self._turn.wait_for(free, timeout_seconds):
             raise DataError(
                 f"{self._path} was in use by another thread of this process for more than "
@@ -89,23 +86,13 @@ class _Gate:
 
 
 _gates: dict[str, _Gate] = {}
-_gates_lock = threading.Lock()
-
-
-def _forget_gates() -> None:
-    """In a forked child: the parent's threads and connections are not the child's."""
-    global _gates_lock
-    _gates.clear()
-    _gates_lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget_gates)
+# A forked child has neither the parent's threads nor its connections.
+os.register_at_fork(after_in_child=_gates.clear)
 
 
 def _gate(path: Path) -> _Gate:
     name = os.path.realpath(path)
-    with _gates_lock:
-        return _gates.setdefault(name, _Gate(name))
+    return _gates.setdefault(name, _Gate(name))  # one step for the interpreter: no lock
 
 
 @contextlib.contextmanager
@@ -117,14 +104,10 @@ def reading(path: Path, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConne
         RuntimeError: this thread is writing the file.
     """
     with _gate(path).shared(timeout_seconds):
-        if path.exists():
-            connection = _connect(path, True, timeout_seconds)
-        else:
-            connection = duckdb.connect(":memory:")
-        try:
+        there = path.exists()
+        connection = _connect(path, True, timeout_seconds) if there else duckdb.connect(":memory:")
+        with contextlib.closing(connection):
             yield connection
-        finally:
-            connection.close()
 
 
 @contextlib.contextmanager
@@ -138,11 +121,26 @@ def writing(path: Path, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConne
     with _gate(path).exclusive(timeout_seconds):
         if not path.exists():
             _create(path)
-        connection = _connect(path, False, timeout_seconds)
-        try:
+        with contextlib.closing(_connect(path, False, timeout_seconds)) as connection:
             yield connection
-        finally:
-            connection.close()
+
+
+@contextlib.contextmanager
+def kept_still(path: Path, timeout_seconds: float) -> Iterator[None]:
+    """Nobody writes the file until the block ends, so that another connection can attach it.
+
+    Its own threads are kept away, too: a process that closes one of two descriptors of a file loses
+    the lock of both.
+
+    Raises:
+        DataError: the file is no DuckDB database, or its lock was not free in time.
+        RuntimeError: this thread is reading or writing the file.
+    """
+    with (
+        _gate(path).exclusive(timeout_seconds),
+        contextlib.closing(_connect(path, True, timeout_seconds)),
+    ):
+        yield
 
 
 def _create(path: Path) -> None:
@@ -166,8 +164,8 @@ def _create(path: Path) -> None:
 
 
 def _connect(path: Path, read_only: bool, timeout_seconds: float) -> duckdb.DuckDBPyConnection:
-    end = time.monotonic() + timeout_seconds
-    told = False
+    began = time.monotonic()
+    next_word = _FIRST_WORD_SECONDS
     while True:
         try:
             return duckdb.connect(os.path.realpath(path), read_only=read_only)
@@ -182,15 +180,15 @@ def _connect(path: Path, read_only: bool, timeout_seconds: float) -> duckdb.Duck
                     f"{path} cannot be opened as a DuckDB database: {error}. Move the file away "
                     "to begin a new one, or restore it from a copy."
                 ) from error
-            holder = _holder(str(error))
-            if time.monotonic() >= end:
+            waited, holder = time.monotonic() - began, _holder(str(error))
+            if waited >= timeout_seconds:
                 raise DataError(
                     f"{path} is locked by {holder} and was not free within {timeout_seconds:g} s. "
                     "Close the notebook, DuckDB UI or program that has it open, then run again."
                 ) from error
-        if not told:
-            logger.info("waiting for %s, which %s has open", path, holder)
-            told = True
+        if waited >= next_word:  # our own processes take turns faster than that, and silently
+            logger.warning("waiting for %s for %.0f s: %s has it open", path, waited, holder)
+            next_word = waited + _NEXT_WORD_SECONDS
         time.sleep(random.uniform(_SHORTEST_SLEEP_SECONDS, _LONGEST_SLEEP_SECONDS))
 
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.sql import columns_sql, equals, quoted
 from cf_pipeline.storage.schema import Table
-from cf_pipeline.storage.sql import columns_sql, equals, quoted
 
 _ROWS_PER_BATCH = 65_536
 _VERSION_LENGTH = 32

@@ -14,29 +14,22 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 import polars as pl
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.storage.warehouse import Warehouse
+from cf_pipeline.storage.writing import table_names
 
 _TABLE = "file_hashes"
 _N_THREADS = 4
 _SETTLED_NS = 2_000_000_000
-_SCHEMA = {
-    "path": pl.String,
-    "size_bytes": pl.Int64,
-    "mtime_ns": pl.Int64,
-    "sha256": pl.String,
-}
+_SCHEMA = {"path": pl.String, "size_bytes": pl.Int64, "mtime_ns": pl.Int64, "sha256": pl.String}
 
 
-class _State(NamedTuple):
-    """What tells a file apart from what it was: all None where none can be read."""
-
-    size_bytes: int | None
-    mtime_ns: int | None
+_State: TypeAlias = tuple[int, int]
+"""Size in bytes and modification time in ns: what tells a file apart from what it was."""
 
 
 def hash_files(warehouse: Warehouse, paths: Sequence[Path]) -> pl.DataFrame:
@@ -57,32 +50,28 @@ def hash_files(warehouse: Warehouse, paths: Sequence[Path]) -> pl.DataFrame:
     known = _known(warehouse, names)
     with ThreadPoolExecutor(_N_THREADS) as pool:
         states = dict(zip(names, pool.map(_state, names), strict=True))
-        stale = [
-            name
+        stale = {
+            name: state
             for name, state in states.items()
-            if state.mtime_ns is not None and (name, *state) not in known
-        ]
+            if state is not None and (name, state) not in known
+        }
         began_ns = time.time_ns()
         hashes = dict(zip(stale, pool.map(_hash, stale), strict=True))
         after = dict(zip(stale, pool.map(_state, stale), strict=True))
     learned = [
-        (name, *states[name], hashes[name])
-        for name in stale
-        if hashes[name] is not None
-        and after[name] == states[name]
-        and (states[name].mtime_ns or 0) < began_ns - _SETTLED_NS
+        (name, *state, hashes[name])
+        for name, state in stale.items()
+        if hashes[name] is not None and after[name] == state and state[1] < began_ns - _SETTLED_NS
     ]
     if learned:
         warehouse.merge(_TABLE, pl.DataFrame(learned, schema=_SCHEMA, orient="row"))
-    found = {name: hashes.get(name, known.get((name, *state))) for name, state in states.items()}
-    return pl.DataFrame(
-        {
-            "path": [str(path) for path in paths],
-            "size_bytes": [states[name].size_bytes for name in names],
-            "sha256": [found[name] for name in names],
-        },
-        schema={"path": pl.String, "size_bytes": pl.Int64, "sha256": pl.String},
-    )
+    found = {name: hashes.get(name, known.get((name, state))) for name, state in states.items()}
+    rows = [
+        (str(path), (states[name] or (None,))[0], found[name])
+        for path, name in zip(paths, names, strict=True)
+    ]
+    columns = ("path", "size_bytes", "sha256")
+    return pl.DataFrame(rows, {name: _SCHEMA[name] for name in columns}, orient="row")
 
 
 def _absolute(path: Path) -> str:
@@ -96,30 +85,26 @@ def _absolute(path: Path) -> str:
     return name
 
 
-def _known(
-    warehouse: Warehouse, names: Sequence[str]
-) -> dict[tuple[str, int | None, int | None], str]:
-    """Remembered hashes of these files, by path, size and modification time."""
+def _known(warehouse: Warehouse, names: Sequence[str]) -> dict[tuple[str, _State | None], str]:
+    """Remembered hashes of these files, by path and state."""
     with warehouse.read() as connection:
-        tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-        if (_TABLE,) not in tables:
+        if _TABLE not in table_names(connection):
             return {}
         connection.register("asked", pl.DataFrame({"path": names}, schema={"path": pl.String}))
         rows = connection.execute(
             f"SELECT path, size_bytes, mtime_ns, sha256 FROM {_TABLE} SEMI JOIN asked USING (path)"
         ).fetchall()
-    return {(path, size, mtime): sha256 for path, size, mtime, sha256 in rows}
+    return {(path, (size, mtime)): sha256 for path, size, mtime, sha256 in rows}
 
 
-def _state(name: str) -> _State:
-    """Size and modification time of a readable plain file; nothing else is opened, it may block."""
+def _state(name: str) -> _State | None:
+    """The state of a readable plain file; nothing else is opened, it may block."""
     try:
         status = os.stat(name)
     except OSError:
-        return _State(None, None)
-    if not stat.S_ISREG(status.st_mode) or not os.access(name, os.R_OK):
-        return _State(None, None)
-    return _State(status.st_size, status.st_mtime_ns)
+        return None
+    is_readable = stat.S_ISREG(status.st_mode) and os.access(name, os.R_OK)
+    return (status.st_size, status.st_mtime_ns) if is_readable else None
 
 
 def _hash(name: str) -> str | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from cf_pipeline.sql import quoted
 from cf_pipeline.storage.records import AssetRecord
-from cf_pipeline.storage.sql import quoted
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline.storage.writing import table_names
 

@@ -1,12 +1,13 @@
 """The home: one folder that holds everything a pipeline writes.
 
-`config.toml`, `warehouse.duckdb`, `artifacts/`, `dagster/` (the Dagster instance with the
-project's own `dagster.yaml`) and `wandb/`. It is `$CF_PIPELINE_HOME`, by default `data/home/` in
-the checkout.
+`config.toml`, `warehouse.duckdb`, `artifacts/`, `dagster/` (the Dagster instance; its
+`dagster.yaml` is the user's to change) and `wandb/`. It is `$CF_PIPELINE_HOME`, by default
+`data/home/` in the checkout.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from cf_pipeline.errors import ConfigError
 HOME_VARIABLE = "CF_PIPELINE_HOME"
 
 _DAGSTER_YAML = """\
-# Written by cf_pipeline whenever it differs from this; changes belong in the project.
+# Written by cf_pipeline where there was none; yours to change from then on.
+# Keep one run at a time: a home takes no more.
 telemetry:
   enabled: false
 nux:
@@ -36,6 +38,8 @@ retention:
   sensor:
     purge_after_days: 7
 """
+_EARLIER = {"834273bdb339ede4a4c97c406162806ba6f2745cbc27592458436269182ef2e1"}  # 0.1.0
+"""SHA-256 of what earlier releases wrote: where nobody changed it, it is brought up to date."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Home:
             named = os.environ.get(HOME_VARIABLE, "")
             path = Path(named) if named else _default_path()
         return cls(Path(os.path.abspath(path.expanduser())))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is there; whoever only reads makes none."""
+        return self.path.is_dir()
 
     @property
     def config_path(self) -> Path:
@@ -100,6 +109,8 @@ class Home:
     def create(self) -> None:
         """Make the folders and Dagster's configuration where they are not there yet.
 
+        Only who writes calls this: a mistyped path that is read would else become a home.
+
         Raises:
             ConfigError: the folder cannot be made or written.
         """
@@ -110,9 +121,9 @@ class Home:
                 probe.touch()
                 probe.unlink()
             settings = self.dagster_path / "dagster.yaml"
-            if not settings.exists() or settings.read_text(encoding="utf-8") != _DAGSTER_YAML:
+            if not settings.exists() or _sha256(settings) in _EARLIER:
                 write_whole(settings, _DAGSTER_YAML)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise ConfigError(
                 f"the home {self.path} cannot be written: {error}. Expected a folder in which "
                 f"this user may write; name another one with --home DIR or {HOME_VARIABLE}."
@@ -130,6 +141,10 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _default_path() -> Path:

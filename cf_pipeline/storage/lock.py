@@ -1,9 +1,9 @@
 """The home's lock: one run at a time, whoever started it.
 
 An operating-system lock (flock) on a file, so that it is free the moment its holder dies. Beside
-it a JSON file says who holds it; where that file is still there when the lock is obtained, its
-holder died without releasing. The lock belongs to the process: taken again within it, by any
-thread, it is shared and released by the last. Child processes never inherit it.
+it a JSON file says who holds it; while nobody has the lock, what stands there does not count. The
+lock belongs to the process: taken again within it, by any thread, it is shared and released by the
+last. Child processes never inherit it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from cf_pipeline.storage.home import Home, write_whole
 logger = logging.getLogger(__name__)
 
 _UNNAMED = "a process that has not said yet who it is"
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.05
 _PROBE_SECONDS = 0.25
 """How long somebody who only asks who holds the home may be in the way of somebody who takes it."""
-_PROBE_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -62,49 +61,40 @@ class Holder:
 
 
 @dataclass
-class _Hold:
-    """The one lock that this process has on a home, and how many share it."""
-
-    descriptor: int
-    holder: Holder
-    n_users: int = 1
-
-
-@dataclass(frozen=True)
 class Lease:
-    """A held lock.
+    """The lock that this process has on a home; blocks that hold it at the same time share it.
 
     Attributes:
         home: what is held.
-        previous: who died holding it, for whoever obtained the lock; None otherwise, so that a
-            dead run is marked as failed once.
+        holder: who says so; the first of those that share it.
     """
 
     home: Home
-    previous: Holder | None
+    holder: Holder
+    _descriptor: int
+    _n_users: int = 1
 
     def update(self, run_id: str) -> None:
         """Say which run the holder executes."""
-        with _holds_lock:
-            hold = _holds[_name(self.home)]
-            hold.holder = dataclasses.replace(hold.holder, run_id=run_id)
-            _write(self.home, hold.holder)
+        with _leases_lock:
+            self.holder = dataclasses.replace(self.holder, run_id=run_id)
+            _write(self.home, self.holder)
 
 
-_holds: dict[str, _Hold] = {}
-_holds_lock = threading.Lock()
+_leases: dict[str, Lease] = {}
+_leases_lock = threading.Lock()
 
 
-def _forget_holds() -> None:
+def _forget_leases() -> None:
     """In a forked child: let go of the parent's descriptors, which would keep its lock alive."""
-    global _holds_lock
-    for hold in _holds.values():
-        os.close(hold.descriptor)
-    _holds.clear()
-    _holds_lock = threading.Lock()
+    global _leases_lock
+    for lease in _leases.values():
+        os.close(lease._descriptor)
+    _leases.clear()
+    _leases_lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_holds)
+os.register_at_fork(after_in_child=_forget_leases)
 
 
 class HomeLock:
@@ -112,6 +102,7 @@ class HomeLock:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._name = os.path.realpath(home.path)
 
     @contextlib.contextmanager
     def acquire(self, holder: Holder, wait: bool) -> Iterator[Lease]:
@@ -125,40 +116,31 @@ class HomeLock:
             HomeBusyError: another process holds it, and `wait` is false.
             ConfigError: the home's folder is not there or cannot be written.
         """
-        lease = self._obtain_past_probes(holder)
-        if lease is None and wait:
-            logger.info("waiting for %s, held by %s", self._home.path, self._who())
-        while lease is None:
-            if not wait:
-                raise HomeBusyError(
-                    f"{self._home.path} is held by {self._who()}. One run at a time: wait for it "
-                    "to end, or run with --wait to queue behind it."
-                )
+        past_probes = time.monotonic() + _PROBE_SECONDS
+        told = False
+        while (lease := self._obtain(holder)) is None:
+            if time.monotonic() >= past_probes and not told:
+                told = True
+                who = _read(self._home) or _UNNAMED
+                if not wait:
+                    raise HomeBusyError(
+                        f"{self._home.path} is held by {who}. One run at a time: wait for it to "
+                        "end, or run with --wait to queue behind it."
+                    )
+                logger.warning("waiting for %s, held by %s", self._home.path, who)
             time.sleep(_POLL_SECONDS)
-            lease = self._obtain(holder)
-        owner = os.getpid()
         try:
             yield lease
         finally:
-            if os.getpid() == owner:  # a forked child that unwinds has nothing to release
-                self._release()
-
-    def _obtain_past_probes(self, holder: Holder) -> Lease | None:
-        """The lock, tried again for as long as `holder_of` in another process may keep it."""
-        end = time.monotonic() + _PROBE_SECONDS
-        lease = self._obtain(holder)
-        while lease is None and time.monotonic() < end:
-            time.sleep(_PROBE_POLL_SECONDS)
-            lease = self._obtain(holder)
-        return lease
+            self._release(lease)
 
     def _obtain(self, holder: Holder) -> Lease | None:
         """The lock if it is free or this process has it already."""
-        with _holds_lock:
-            hold = _holds.get(_name(self._home))
-            if hold is not None:
-                hold.n_users += 1
-                return Lease(self._home, previous=None)
+        with _leases_lock:
+            lease = _leases.get(self._name)
+            if lease is not None:
+                lease._n_users += 1
+                return lease
             try:
                 descriptor = os.open(self._home.lock_path, os.O_RDWR | os.O_CREAT, 0o644)
             except OSError as error:
@@ -166,32 +148,28 @@ class HomeLock:
                     f"{self._home.lock_path} cannot be opened: {error}. Create the home first, "
                     "in a folder in which this user may write."
                 ) from error
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                previous = _read(self._home)
+            with contextlib.ExitStack() as undo:
+                undo.callback(os.close, descriptor)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return None
                 _write(self._home, holder)
-            except BlockingIOError:
-                os.close(descriptor)
-                return None
-            except BaseException:
-                os.close(descriptor)
-                raise
-            _holds[_name(self._home)] = _Hold(descriptor, holder)
-            return Lease(self._home, previous)
+                undo.pop_all()
+            lease = _leases[self._name] = Lease(self._home, holder, descriptor)
+            return lease
 
-    def _release(self) -> None:
-        with _holds_lock:
-            hold = _holds[_name(self._home)]
-            hold.n_users -= 1
-            if hold.n_users == 0:
-                del _holds[_name(self._home)]
+    def _release(self, lease: Lease) -> None:
+        with _leases_lock:
+            if _leases.get(self._name) is not lease:
+                return  # a forked child unwinds: it has nothing to release
+            lease._n_users -= 1
+            if lease._n_users == 0:
+                del _leases[self._name]
                 self._home.holder_path.unlink(missing_ok=True)
-                fcntl.flock(hold.descriptor, fcntl.LOCK_UN)
-                os.close(hold.descriptor)
-
-    def _who(self) -> str:
-        holder = _read(self._home)
-        return str(holder) if holder else _UNNAMED
+                # Not left to close(): a child that is being forked has the descriptor, too.
+                fcntl.flock(lease._descriptor, fcntl.LOCK_UN)
+                os.close(lease._descriptor)
 
 
 def holder_of(home: Home) -> Holder | None:
@@ -200,43 +178,25 @@ def holder_of(home: Home) -> Holder | None:
     A holder that has not said yet who it is has the process number 0.
     """
     end = time.monotonic() + _PROBE_SECONDS
-    while True:
-        with _probed(home) as free:
-            if free:
-                return None
+    while not _is_free(home):
         holder = _read(home)
         if holder is not None or time.monotonic() >= end:
             return holder or Holder(pid=0, run_id=None, command=_UNNAMED, since="just now")
-        time.sleep(_PROBE_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)
+    return None
 
 
-@contextlib.contextmanager
-def _probed(home: Home) -> Iterator[bool]:
-    """Whether the lock is free; if so, nobody can take it until the block ends: keep it short.
-
-    The lock is shared between those who ask, so that they never take each other for a holder.
-    """
+def _is_free(home: Home) -> bool:
+    """Whether nobody has the lock; for a moment nobody can take it, but others can ask, too."""
     try:
-        descriptor = os.open(home.lock_path, os.O_RDONLY)
+        with home.lock_path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_UN)  # likewise not left to close()
     except FileNotFoundError:
-        yield True
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        try:
-            yield True
-        finally:  # not left to close(): a child forked meanwhile has the descriptor, too
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        os.close(descriptor)
-
-
-def _name(home: Home) -> str:
-    return os.path.realpath(home.path)
+        return True
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(home: Home, holder: Holder) -> None:
@@ -244,11 +204,8 @@ def _write(home: Home, holder: Holder) -> None:
 
 
 def _read(home: Home) -> Holder | None:
-    """Who the file beside the lock names; None where there is no such file."""
+    """Who the file beside the lock names; None where it names nobody yet."""
     try:
         return Holder(**json.loads(home.holder_path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (TypeError, ValueError):
-        logger.warning("%s does not name a holder and is not used", home.holder_path)
+    except (FileNotFoundError, TypeError, ValueError):
         return None

@@ -93,7 +93,17 @@ VISION = (
         "trained_on",
         "Projects that the model, or a model it started from, has seen in training or early "
         "stopping.",
-        (MODEL_VERSION, PROJECT),
+        (
+            MODEL_VERSION,
+            PROJECT,
+            Column(
+                "split",
+                "VARCHAR",
+                "Fitted to (by any of these models), or stopped by; null where release 0.1.0 "
+                "wrote it.",
+                SPLITS - {"test"},
+            ),
+        ),
         key=("model_version", "project_id"),
         scope="model_version",
     ),
@@ -121,8 +131,19 @@ BASELINES = (
     ),
     Table(
         "simple_embeddings",
-        "Features that learned nothing: random weights and color.",
+        "Features that learned nothing: random weights and color; and those from outside.",
         (PROJECT, FEATURE_SET, SHA256, FEATURES_LIST),
+        key=("project_id", "feature_set"),
+    ),
+    Table(
+        "ridge_embeddings",
+        "What a ridge regression from ImageNet features to train factors makes of every cover.",
+        (
+            PROJECT,
+            FEATURE_SET,
+            SHA256,
+            required("features", VECTOR, "Predicted factors minus the train mean, n floats."),
+        ),
         key=("project_id", "feature_set"),
     ),
 )

@@ -7,83 +7,88 @@ the record with its line of history, and the manifest rows of artifacts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias, TypedDict
 
 import duckdb
 import polars as pl
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.sql import quoted
 from cf_pipeline.storage.artifacts import Artifact
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.schema import Table
-from cf_pipeline.storage.sql import quoted
 from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
-from cf_pipeline.storage.writing import column_types, replace_all, replace_keys, replace_scope
-
-Rows: TypeAlias = pl.DataFrame | str
-"""Rows of a table: a frame, or a SELECT that DuckDB streams."""
+from cf_pipeline.storage.writing import (
+    Rows,
+    column_types,
+    replace_all,
+    replace_keys,
+    replace_scope,
+)
 
 _RECORDS = TABLES["asset_records"]
 _HISTORY = TABLES["record_history"]
-_ARTIFACTS = TABLES["artifacts"]
 
 
-class Further(TypedDict, total=False):
-    """What only some writes have: rows of further scopes, and a last look at all rows."""
+@dataclass(frozen=True)
+class Write:
+    """What is written of an asset in one transaction, beside its record.
 
-    others: Mapping[str, Mapping[str, Rows]] | None
-    verify: Callable[[duckdb.DuckDBPyConnection], None] | None
+    Attributes:
+        tables: exactly the asset's tables, each a frame or a SELECT that DuckDB streams. SELECTs
+            run in the order of `ASSET_TABLES`, each seeing what was written before.
+        scope: the model version whose rows are replaced, where the tables are scoped.
+        artifacts: published artifacts to record.
+        others: rows of further model versions, version to table to rows, of some of the asset's
+            tables; each replaces the rows of its version, and none counts in the data version.
+        verify: called with the connection once all rows stand; what it raises takes back the whole
+            write, so that bad rows never replace good ones.
+    """
+
+    tables: Mapping[str, Rows]
+    scope: str | None = None
+    artifacts: Sequence[Artifact] = ()
+    others: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
+    verify: Callable[[duckdb.DuckDBPyConnection], None] | None = None
 
 
-def tables_to_write(asset: str, tables: Mapping[str, Rows], scope: str | None) -> list[Table]:
-    """The declarations of an asset's tables, if those are the ones at hand.
+def tables_to_write(asset: str, write: Write) -> list[Table]:
+    """The declarations of an asset's tables, if those are the ones that come.
 
     Raises:
-        DataError: there is no such asset, a table of it is missing or none of its own, or the
-            scope is missing or does not belong there.
+        DataError: there is no such asset, a table of it is missing or none of its own, the scope
+            is missing or does not belong there, or rows of further scopes cannot stand beside it.
     """
     expected = ASSET_TABLES.get(asset)
     if expected is None:
         raise DataError(f"no asset {asset!r}; expected one of {', '.join(ASSET_TABLES)}.")
-    if set(tables) != set(expected):
+    if set(write.tables) != set(expected):
         raise DataError(
             f"{asset} is published with the tables {', '.join(expected)}; "
-            f"got {', '.join(tables) or 'none'}. Give each of them, an empty one too."
+            f"got {', '.join(write.tables) or 'none'}. Give each of them, an empty one too."
         )
     declared = [TABLES[name] for name in expected]
-    if any((table.scope is None) != (scope is None) for table in declared):
+    if any((table.scope is None) != (write.scope is None) for table in declared):
         raise DataError(
-            f"{asset} is scoped by {declared[0].scope or 'nothing'}; got the scope {scope!r}. "
-            "Scoped tables are written one model version at a time, others whole."
+            f"{asset} is scoped by {declared[0].scope or 'nothing'}; got the scope "
+            f"{write.scope!r}. Scoped tables are written one model version at a time, others whole."
         )
-    return declared
-
-
-def check_others(asset: str, others: Mapping[str, Mapping[str, Rows]], scope: str | None) -> None:
-    """Whether rows of further scopes can stand beside those of the scope that is published.
-
-    Raises:
-        DataError: the asset has no scopes, one is the scope itself, or a table is not its own.
-    """
-    if others and scope is None:
+    if write.others and write.scope is None:
         raise DataError(
-            f"{asset} is not scoped, but rows of the scopes {', '.join(others)} came. Give all "
-            "rows as the asset's tables."
+            f"{asset} is not scoped, but rows of the scopes {', '.join(write.others)} came. Give "
+            "all rows as the asset's tables."
         )
-    if scope is not None and scope in others:
-        raise DataError(
-            f"{asset}: the scope {scope!r} is published and came among the others, too. Give its "
-            "rows once."
-        )
-    for other, tables in others.items():
-        foreign = [name for name in tables if name not in ASSET_TABLES[asset]]
-        if foreign:
+    for other, tables in write.others.items():
+        foreign = [name for name in tables if name not in expected]
+        if other == write.scope or foreign:
             raise DataError(
-                f"{asset}: rows of {', '.join(foreign)} came for the scope {other!r}; expected "
-                f"some of {', '.join(ASSET_TABLES[asset])}. Publish them with their own asset."
+                f"{asset}: rows of {', '.join(foreign or tables)} came for the scope {other!r}; "
+                f"expected some of {', '.join(expected)}, and another scope than {write.scope!r}, "
+                "which is published. Give every row once, with its own asset."
             )
+    return declared
 
 
 def write_tables(
@@ -129,4 +134,4 @@ def write_artifact(connection: duckdb.DuckDBPyConnection, artifact: Artifact, ho
         "n_bytes": [artifact.n_bytes],
         "created_at": [datetime.now(UTC).replace(tzinfo=None)],
     })
-    replace_keys(connection, _ARTIFACTS, row)
+    replace_keys(connection, TABLES["artifacts"], row)

@@ -77,43 +77,32 @@ class AssetRecord:
                 f"{draft.asset}: the metadata cannot be written as JSON: {error}. Use finite "
                 "numbers, texts, lists and dictionaries."
             ) from error
-        return cls(
-            asset=draft.asset,
-            data_version=data_version,
-            code_version=draft.code_version,
-            config_hash=draft.config_hash,
-            inputs=dict(draft.inputs),
-            run_id=draft.run_id,
-            computed_at=draft.computed_at.astimezone(UTC),
-            seconds=float(draft.seconds),
-            metadata=metadata,
-        )
+        return cls(**{
+            **vars(draft),
+            "data_version": data_version,
+            "inputs": dict(draft.inputs),
+            "computed_at": draft.computed_at.astimezone(UTC),
+            "seconds": float(draft.seconds),
+            "metadata": metadata,
+        })
 
     def as_row(self) -> pl.DataFrame:
         """The record as a frame of one row of `asset_records`."""
-        return pl.DataFrame({
-            "asset": [self.asset],
-            "data_version": [self.data_version],
-            "code_version": [self.code_version],
-            "config_hash": [self.config_hash],
-            "inputs": [json.dumps(self.inputs, sort_keys=True)],
-            "run_id": [self.run_id],
-            "computed_at": [self.computed_at.replace(tzinfo=None)],
-            "seconds": [self.seconds],
-            "metadata": [json.dumps(self.metadata, sort_keys=True)],
-        })
+        return pl.DataFrame([
+            {
+                **vars(self),
+                "inputs": json.dumps(self.inputs, sort_keys=True),
+                "computed_at": self.computed_at.replace(tzinfo=None),
+                "metadata": json.dumps(self.metadata, sort_keys=True),
+            }
+        ])
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> AssetRecord:
         """The record that a row of `asset_records` holds."""
-        return cls(
-            asset=row["asset"],
-            data_version=row["data_version"],
-            code_version=row["code_version"],
-            config_hash=row["config_hash"],
-            inputs=json.loads(row["inputs"]),
-            run_id=row["run_id"],
-            computed_at=row["computed_at"].replace(tzinfo=UTC),
-            seconds=row["seconds"],
-            metadata=json.loads(row["metadata"]),
-        )
+        return cls(**{
+            **row,
+            "inputs": json.loads(row["inputs"]),
+            "computed_at": row["computed_at"].replace(tzinfo=UTC),
+            "metadata": json.loads(row["metadata"]),
+        })

@@ -13,6 +13,8 @@ VECTOR = "FLOAT[n]"
 """A vector column whose rows have one length: stored as a fixed-size ARRAY, FLOAT[128]."""
 LIST = "FLOAT[]"
 """A vector column whose rows differ in length, since feature sets of several sizes share it."""
+ANY_PATH = "<module>:<name>"
+"""In a vocabulary: the path of a class outside, as `registry.DOTTED` has it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Column:
         name: the column's name.
         type: a DuckDB type, or VECTOR.
         description: what it holds, with its unit.
-        vocabulary: the only words allowed, `prefix<name>` for an open end; None allows any.
+        vocabulary: the only words allowed; `prefix<name>` stands for all that begin so and
+            ANY_PATH for paths; None allows any word.
         nullable: whether a row may go without a value.
         in_version: whether a change of it is a change of the data (a path is not).
     """

@@ -15,6 +15,9 @@ from cf_pipeline.storage.columns import (
     MEASURE,
     METRIC,
     MODEL_VERSION,
+    N_GROUPS,
+    N_QUERIES,
+    PROJECT,
     ROLES,
     SHA256,
     SPLIT,
@@ -36,8 +39,8 @@ BENCHMARK = (
             VALUE,
             LOW,
             HIGH,
-            Column("n_queries", "BIGINT", "Projects that were queried."),
-            Column("n_groups", "BIGINT", "Look groups resampled for the interval."),
+            N_QUERIES,
+            N_GROUPS,
             required("chosen", "BOOLEAN", "The layer chosen on validation."),
         ),
         key=("model_version", "split", "feature_set", "measure"),
@@ -57,6 +60,26 @@ BENCHMARK = (
             HIGH,
         ),
         key=("model_version", "split", "feature_set", "reference", "measure"),
+        scope="model_version",
+    ),
+    Table(
+        "similarity_queries",
+        "The values that scores are means of, query by query; queries left out have no row.",
+        (
+            MODEL_VERSION,
+            SPLIT,
+            FEATURE_SET,
+            MEASURE,
+            PROJECT,
+            required(
+                "bootstrap_group",
+                "BIGINT",
+                "Group that the query is drawn with: equal for projects of one split group, or "
+                "linked by owners.",
+            ),
+            required("value", "DOUBLE", "The measure for this query, a share between 0 and 1."),
+        ),
+        key=("model_version", "split", "feature_set", "measure", "project_id"),
         scope="model_version",
     ),
     Table(
@@ -111,6 +134,8 @@ BENCHMARK = (
     ),
 )
 
+_LEVELS = "95 % against one reference, 97.5 % against each of two"
+
 PROMOTION = (
     Table(
         "promoted_model",
@@ -125,9 +150,11 @@ PROMOTION = (
     ),
     Table(
         "promotion_comparisons",
-        "The challenger beside each reference, on test projects that none was trained on.",
+        "The challenger beside each reference, on projects that none of their networks was "
+        "fitted to. Validation decides; test is there to be read.",
         (
             required("model_version", "VARCHAR", "The trained network that is the challenger."),
+            required("split", "VARCHAR", "Whose projects are judged.", SPLITS - {"train"}),
             required(
                 "reference_role", "VARCHAR", "What it is compared with.", ROLES - {"challenger"}
             ),
@@ -136,11 +163,11 @@ PROMOTION = (
             VALUE,
             Column("reference_value", "DOUBLE", "The reference's estimate, between 0 and 1."),
             Column("difference", "DOUBLE", "Challenger minus reference, between -1 and 1."),
-            LOW,
-            HIGH,
-            Column("n_queries", "BIGINT", "Projects that were queried."),
-            Column("n_groups", "BIGINT", "Look groups resampled for the interval."),
+            Column("low", "DOUBLE", f"Lower end of the interval: {_LEVELS}."),
+            Column("high", "DOUBLE", f"Upper end of the interval: {_LEVELS}."),
+            N_QUERIES,
+            N_GROUPS,
         ),
-        key=("reference_role", "measure"),
+        key=("split", "reference_role", "measure"),
     ),
 )

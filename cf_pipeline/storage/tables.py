@@ -31,7 +31,7 @@ _COMPANIONS = {
     "raw_projects": ("raw_projects_rejected",),
     "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),
-    "similarity_scores": ("similarity_differences",),
+    "similarity_scores": ("similarity_differences", "similarity_queries"),
     "promoted_model": ("promotion_comparisons",),
 }
 _NOT_ASSETS = {table.name for table in BOOKKEEPING}.union(*_COMPANIONS.values())
@@ -40,3 +40,7 @@ ASSET_TABLES: dict[str, tuple[str, ...]] = {
     name: (name, *_COMPANIONS.get(name, ())) for name in TABLES if name not in _NOT_ASSETS
 }
 """Asset to its tables: its own first, companions after it."""
+ASSET_OF: dict[str, str] = {
+    table: asset for asset, tables in ASSET_TABLES.items() for table in tables
+}
+"""Table to the asset that writes it; bookkeeping tables have none."""

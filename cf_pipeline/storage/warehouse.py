@@ -8,29 +8,26 @@ writes the record of what was computed in the same transaction: rows and record 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Unpack
 
 import duckdb
 import polars as pl
 
 from cf_pipeline.errors import ConfigError, DataError
-from cf_pipeline.storage.artifacts import Artifact
+from cf_pipeline.sql import columns_sql, literal, quoted
 from cf_pipeline.storage.connections import reading, writing
 from cf_pipeline.storage.contents import content_version
 from cf_pipeline.storage.publishing import (
-    Further,
-    Rows,
-    check_others,
+    Write,
     tables_to_write,
     write_artifact,
     write_record,
     write_tables,
 )
 from cf_pipeline.storage.records import AssetRecord, Draft
-from cf_pipeline.storage.sql import columns_sql, literal, quoted
-from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
+from cf_pipeline.storage.schema import LIST
+from cf_pipeline.storage.tables import ASSET_OF, TABLES
 from cf_pipeline.storage.writing import column_types, replace_keys, table_names
 
 _RECORDS = TABLES["asset_records"]
@@ -114,6 +111,9 @@ class Warehouse:
     ) -> pl.DataFrame:
         """Rows of a table in the order of its key; vectors of one length as `pl.Array`.
 
+        What a home of an earlier release lacks is null, if it is a column, or empty, if it is a
+        companion of a table that is there.
+
         Args:
             table: its name.
             columns: which columns, in this order; all of them by default.
@@ -124,42 +124,25 @@ class Warehouse:
             DataError: the table or a column is not there.
         """
         with self.read() as connection:
-            stored = column_types(connection, table)
-            names = list(stored) if columns is None else list(columns)
-            missing = [name for name in names if name not in stored]
-            if not stored or missing:
+            source, there = _relation(connection, table)
+            names = there if columns is None else list(columns)
+            missing = [name for name in names if name not in there]
+            if not there or missing:
                 raise DataError(self._absent(table, missing))
-            declared = TABLES.get(table)
-            order = [name for name in (declared.order if declared else stored) if name in stored]
+            order = TABLES[table].order if table in TABLES else there
             query = (
-                f"SELECT {columns_sql(names)} FROM {quoted(table)} "
+                f"SELECT {columns_sql(names)} FROM {source} "
                 f"WHERE {where or 'true'} ORDER BY {columns_sql(order)}"
             )
             rows: pl.DataFrame = connection.sql(query, params=list(parameters)).pl()
         return rows
 
-    def publish(
-        self,
-        record: Draft,
-        tables: Mapping[str, Rows],
-        scope: str | None = None,
-        prepare: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
-        artifacts: Sequence[Artifact] = (),
-        **further: Unpack[Further],
-    ) -> AssetRecord:
+    def publish(self, draft: Draft, write: Write) -> AssetRecord:
         """Write an asset's rows, its artifacts and its record: all of it, or nothing.
 
         Args:
-            record: what is known before the rows are written.
-            tables: exactly the asset's tables, each a frame or a SELECT that DuckDB streams.
-                SELECTs run in the order of `ASSET_TABLES`, each seeing what was written before.
-            scope: the model version whose rows are replaced, where the tables are scoped.
-            prepare: called first in the transaction, to make temporary tables for the SELECTs.
-            artifacts: published artifacts to record.
-            further: `others`: rows of further model versions, version to table to rows, of some of
-                the asset's tables; each replaces the rows of its version and none counts in the
-                data version. `verify`: called with the connection once all rows stand; what it
-                raises takes back the whole write, so that bad rows never replace good ones.
+            draft: what is known before the rows are written.
+            write: the rows, and what goes with them.
 
         Returns:
             The record as written, with the content version of the rows (those of the scope only,
@@ -168,24 +151,24 @@ class Warehouse:
         Raises:
             DataError: rows break a rule of their table; nothing was changed.
         """
-        declared = tables_to_write(record.asset, tables, scope)
-        others = further.get("others") or {}
-        verify = further.get("verify")
-        check_others(record.asset, others, scope)
+        declared = tables_to_write(draft.asset, write)
         with self.write() as connection:
-            if prepare is not None:
-                prepare(connection)
-            write_tables(connection, declared, tables, scope)
-            for other, rows in others.items():
+            write_tables(connection, declared, write.tables, write.scope)
+            for other, rows in write.others.items():
                 write_tables(connection, declared, rows, other)
-            if verify is not None:
-                verify(connection)
-            version = record.data_version or content_version(connection, declared, scope)
-            written = AssetRecord.of(record, version)
-            write_record(connection, written)
-            for artifact in artifacts:
+            if write.verify is not None:
+                write.verify(connection)
+            version = draft.data_version or content_version(connection, declared, write.scope)
+            record = AssetRecord.of(draft, version)
+            write_record(connection, record)
+            for artifact in write.artifacts:
                 write_artifact(connection, artifact, self.path.parent)
-        return written
+        return record
+
+    def adopt(self, record: AssetRecord) -> None:
+        """Let a record that was published before be an asset's current one again."""
+        with self.write() as connection:
+            write_record(connection, record)
 
     def merge(self, table: str, rows: pl.DataFrame) -> None:
         """Write rows of a bookkeeping table in the place of those with the same key.
@@ -197,22 +180,18 @@ class Warehouse:
             replace_keys(connection, TABLES[table], rows)
 
     def record(self, asset: str) -> AssetRecord | None:
-        """What was computed last of an asset; None if nothing, or if a table of it is gone."""
+        """What was computed last of an asset; None if nothing, or if its own table is gone."""
         return self.records().get(asset)
 
     def records(self) -> dict[str, AssetRecord]:
-        """The records of all assets whose tables are there, by name."""
+        """The records of all assets whose own table is there, by name."""
         with self.read() as connection:
             names = set(table_names(connection))
             if _RECORDS.name not in names:
                 return {}
             rows = connection.sql(f"FROM {quoted(_RECORDS.name)} ORDER BY asset").pl()
         records = (AssetRecord.from_row(row) for row in rows.iter_rows(named=True))
-        return {
-            record.asset: record
-            for record in records
-            if names.issuperset(ASSET_TABLES.get(record.asset, (record.asset,)))
-        }
+        return {record.asset: record for record in records if record.asset in names}
 
     def _set_up(self, connection: duckdb.DuckDBPyConnection) -> None:
         try:
@@ -227,11 +206,28 @@ class Warehouse:
         connection.execute("SET TimeZone = 'UTC'")  # times with a zone become UTC ones without
 
     def _absent(self, table: str, columns: Sequence[str]) -> str:
-        asset = next((name for name, tables in ASSET_TABLES.items() if table in tables), None)
         what = f"the columns {', '.join(columns)} of {table} are" if columns else f"{table} is"
-        if asset is None:
+        if table not in ASSET_OF:
             return f"{what} not in {self.path}; it holds {', '.join(self.tables()) or 'nothing'}."
         return (
-            f"{what} not in {self.path}. Materialize the asset {asset} first: "
-            f"cf-pipeline run --select {asset}."
+            f"{what} not in {self.path}. Materialize the asset {ASSET_OF[table]} first: "
+            f"cf-pipeline run --select {ASSET_OF[table]}."
         )
+
+
+def _relation(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[str, list[str]]:
+    """What may follow FROM for a table, and its columns: none where the table is not there.
+
+    Tables of an earlier release are filled up to their declaration.
+    """
+    stored = column_types(connection, table)
+    declared = TABLES[table].columns if table in TABLES else ()
+    lacking = [column for column in declared if column.name not in stored]
+    if not lacking or not (stored or column_types(connection, ASSET_OF.get(table, table))):
+        return quoted(table), list(stored)
+    nulls = ", ".join(
+        f"CAST(NULL AS {LIST if column.is_vector else column.type}) AS {quoted(column.name)}"
+        for column in lacking
+    )
+    source = f"(SELECT *, {nulls} FROM {quoted(table)})" if stored else f"(SELECT {nulls} LIMIT 0)"
+    return source, [*stored, *(column.name for column in lacking)]

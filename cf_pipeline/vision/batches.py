@@ -12,11 +12,12 @@ from torch import Tensor
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Matrix
-from cf_pipeline.vision.backbones import Architecture, CoverRegressor, normalize
+from cf_pipeline.vision.backbones.backbone import Normalization
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.covers import decode_covers
 from cf_pipeline.vision.devices import Execution
-from cf_pipeline.vision.objectives import TargetFrame, objective, prepare_targets
+from cf_pipeline.vision.networks import CoverRegressor, normalize
+from cf_pipeline.vision.objectives.objective import Statistics
 
 CROP_MARGIN = 1.125
 """Training covers are decoded this much larger than the input, for random crops."""
@@ -58,11 +59,12 @@ class TrainBatches:
         self,
         examples: Examples,
         config: VisionConfig,
-        frame: TargetFrame,
+        statistics: Statistics,
         execution: Execution,
         generator: torch.Generator,
     ) -> None:
-        size = round(config.image_size * CROP_MARGIN) if config.augment else config.image_size
+        self.image_size = config.schedule.image_size
+        size = round(self.image_size * CROP_MARGIN) if config.augment else self.image_size
         self.covers = decode_covers(
             examples.paths,
             size,
@@ -70,7 +72,7 @@ class TrainBatches:
             execution.scratch / "train.covers",
             n_threads=execution.threads,
         )
-        self.targets = prepare_targets(torch.tensor(examples.factors), frame, config)
+        self.targets = config.objective.targets(torch.tensor(examples.factors), statistics)
         self.config, self.generator = config, generator
         self.n = len(examples.paths)
 
@@ -87,8 +89,8 @@ class TrainBatches:
         )
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, size, size, 3) and targets (N, k)."""
-        size, margin = self.config.image_size, self.covers.shape[1] - self.config.image_size
+        """uint8 (N, size, size, 3) and the objective's targets (N, ...)."""
+        size, margin = self.image_size, self.covers.shape[1] - self.image_size
         if not self.config.augment:
             return torch.from_numpy(self.covers[rows.numpy()]), self.targets[rows]
         offsets = torch.randint(0, margin + 1, (len(rows), 2), generator=self.generator).tolist()
@@ -106,20 +108,23 @@ class ValidationCovers:
     """Held-out covers and their folded-in factors."""
 
     def __init__(
-        self, examples: Examples, config: VisionConfig, frame: TargetFrame, execution: Execution
+        self, examples: Examples, config: VisionConfig, statistics: Statistics, execution: Execution
     ) -> None:
         self.covers = decode_covers(
             examples.paths,
-            config.image_size,
+            config.schedule.image_size,
             config.fit,
             execution.scratch / "validation.covers",
             n_threads=execution.threads,
         )
-        self.targets = prepare_targets(torch.tensor(examples.factors), frame, config)
-        self.config = config
+        factors = torch.tensor(examples.factors)
+        self.targets = config.objective.targets(factors, statistics)
+        # Whatever the targets are, networks are compared by where they say that covers lie.
+        self.directions = F.normalize(factors - statistics["mean"], dim=1)
+        self.config, self.statistics = config, statistics
 
     def score(
-        self, network: CoverRegressor, architecture: Architecture, device: torch.device
+        self, network: CoverRegressor, normalization: Normalization, device: torch.device
     ) -> dict[str, float]:
         """`validation_loss` and `validation_cosine`.
 
@@ -127,29 +132,30 @@ class ValidationCovers:
             DataError: the network predicts NaN or infinity.
         """
         network.eval()
-        predicted = []
+        objective, batch_size, blocks = self.config.objective, self.config.batch_size, []
         with torch.inference_mode():
-            for start in range(0, len(self.covers), self.config.batch_size):
-                block = torch.from_numpy(self.covers[start : start + self.config.batch_size])
-                _, factors = network(normalize(block.to(device), architecture))
-                predicted.append(factors.cpu())
-            joined = torch.cat(predicted)
-            if not torch.isfinite(joined).all():
+            for start in range(0, len(self.covers), batch_size):
+                block = torch.from_numpy(self.covers[start : start + batch_size])
+                _, given = network(normalize(block.to(device), normalization))
+                blocks.append(given.cpu())
+            outputs = torch.cat(blocks)
+            if not torch.isfinite(outputs).all():
                 raise DataError(
                     "the network predicts NaN or infinity for validation covers. Lower "
-                    f"vision.learning_rate ({self.config.learning_rate})."
+                    f"vision.learning_rate ({self.config.schedule.learning_rate})."
                 )
-            # In batches of the training size: the contrastive term depends on the batch.
+            # In batches of the training size: a contrastive term depends on the batch.
             losses = [
-                objective(p, t, self.config) * len(p)
-                for p, t in zip(
-                    torch.split(joined, self.config.batch_size),
-                    torch.split(self.targets, self.config.batch_size),
+                objective.loss(o, t) * len(o)
+                for o, t in zip(
+                    torch.split(outputs, batch_size),
+                    torch.split(self.targets, batch_size),
                     strict=True,
                 )
             ]
-            cosine = F.cosine_similarity(joined, self.targets, dim=1).mean()
+            predicted = objective.predicted(outputs, self.statistics)
+            cosine = F.cosine_similarity(predicted, self.directions, dim=1).mean()
         return {
-            "validation_loss": float(sum(losses) / len(joined)),
+            "validation_loss": float(sum(losses) / len(outputs)),
             "validation_cosine": float(cosine),
         }

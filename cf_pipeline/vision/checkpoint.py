@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from safetensors import SafetensorError
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.backbones import ARCHITECTURES, CoverInput, CoverRegressor
 from cf_pipeline.vision.config import Fit
+from cf_pipeline.vision.methods import BACKBONES, OBJECTIVES
+from cf_pipeline.vision.networks import CoverEncoder, CoverInput, CoverRegressor
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
+_STATISTICS = "statistics."
+"""What names of the objective's tensors begin with in the weights."""
 
 
 class Manifest(BaseModel):
@@ -23,14 +27,16 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    architecture: str
+    backbone: dict[str, Any]
+    """Its name and settings. Names alone, so that a manifest is read where the class is not."""
+    objective: dict[str, Any]
+    """Its name and settings."""
     image_size: int
     """Side of the square input in pixels."""
     fit: Fit
     """How a cover becomes a square."""
     n_features: int
     n_factors: int
-    objective: Literal["contrastive", "regression"]
     target_mean: list[float]
     """Mean of the train factors, taken away from targets; predicted factors have none of it."""
     initial_weights: str
@@ -43,49 +49,105 @@ class Manifest(BaseModel):
     """Mean cosine of predicted to folded-in factors of validation projects at that epoch."""
     n_train: int
     n_validation: int
-    configuration: dict[str, object]
-    """The resolved section `vision`."""
+    configuration: dict[str, Any]
+    """The resolved section `vision`, as the release that trained it wrote it."""
     torch_version: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_of_now(cls, written: Any) -> Any:
+        """Release 0.1.0 wrote one word for each method, and their settings in the section."""
+        if not isinstance(written, dict) or "architecture" not in written:
+            return written
+        section, now = written["configuration"], dict(written)
+        now["backbone"] = {"name": now.pop("architecture"), "weights": section["weights"]}
+        now["objective"] = {"name": written["objective"]}
+        if written["objective"] == "contrastive":
+            now["objective"] |= {
+                "weight": section["contrastive_weight"],
+                "temperature": section["temperature"],
+                "target_temperature": section["target_temperature"],
+            }
+        return now
 
-def save_checkpoint(folder: Path, network: CoverRegressor, manifest: Manifest) -> None:
+
+def save_checkpoint(folder: Path, network: CoverEncoder, manifest: Manifest) -> None:
     """Write weights and manifest below an existing folder."""
-    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    state = network.regressor.state_dict()
+    state |= {f"{_STATISTICS}{name}": value for name, value in network.statistics.items()}
+    state = {name: value.contiguous() for name, value in state.items()}
     safetensors.torch.save_file(state, folder / WEIGHTS)
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a checkpoint folder.
+    """The manifest of a checkpoint folder, of this release or an earlier one.
 
     Raises:
-        DataError: it is not there.
+        DataError: it is not there, or is none.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise DataError(
             f"no checkpoint in {folder}: {MANIFEST} is missing. Materialize trained_cnn again."
         )
-    return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError, KeyError) as error:
+        raise DataError(
+            f"{path} is not as it was published: {error}. Put the checkpoint back from a backup, "
+            "or materialize trained_cnn again."
+        ) from error
 
 
-def load_checkpoint(folder: Path) -> tuple[CoverRegressor, Manifest]:
+def load_checkpoint(folder: Path) -> tuple[CoverEncoder, Manifest]:
     """The network in evaluation mode on the CPU, and its manifest.
 
+    Bytes are not hashed again: files of other tensors than the manifest says are refused.
+
     Raises:
-        DataError: a file is missing.
+        ConfigError: its backbone or objective is gone, or has other settings by now.
+        DataError: a file is missing, or is not what was published.
     """
     manifest = read_manifest(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise DataError(f"{weights} is missing. Materialize trained_cnn again.")
-    network = CoverRegressor(ARCHITECTURES[manifest.architecture], manifest.n_factors, 0.0)
-    network.load_state_dict(safetensors.torch.load_file(weights))
-    network.eval()
+    backbone = BACKBONES.choose(manifest.backbone)
+    objective = OBJECTIVES.choose(manifest.objective)
+    regressor = CoverRegressor(
+        backbone.build(manifest.image_size),
+        manifest.n_features,
+        objective.n_outputs(manifest.n_factors),
+        dropout=0.0,
+    )
+    try:
+        tensors = safetensors.torch.load_file(weights)
+        statistics = {
+            name.removeprefix(_STATISTICS): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith(_STATISTICS)
+        }
+        regressor.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError) as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise DataError(
+            f"{weights} is not what was published with its manifest: {said}. Put the checkpoint "
+            "back from a backup, or materialize trained_cnn again."
+        ) from error
+    if not statistics:
+        # Release 0.1.0 kept the mean alone; both of its objectives predict without the rest.
+        statistics = {"mean": torch.tensor(manifest.target_mean)}
+    network = CoverEncoder(regressor, objective, statistics).eval()
     return network.to(memory_format=torch.channels_last), manifest
 
 
 def checkpoint_input(manifest: Manifest) -> CoverInput:
-    """How the network of a manifest wants to see a cover."""
-    return CoverInput(ARCHITECTURES[manifest.architecture], manifest.image_size, manifest.fit)
+    """How the network of a manifest wants to see a cover.
+
+    Raises:
+        ConfigError: its backbone is gone, or has other settings by now.
+    """
+    backbone = BACKBONES.choose(manifest.backbone)
+    return CoverInput(backbone.normalization(), manifest.image_size, manifest.fit)

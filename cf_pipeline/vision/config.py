@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cf_pipeline.vision.backbones.backbone import Schedule
+from cf_pipeline.vision.methods import ChosenBackbone, ChosenObjective
+
 Fit = Literal["crop", "pad", "squash"]
 """How a cover becomes a square: short side and crop, long side and white, or neither."""
 
@@ -40,31 +43,48 @@ class VisionConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    init: Literal["pretrained", "scratch"] = Field(
-        "pretrained", description="Start from ImageNet weights, or from nothing with resnet_small."
+    backbone: ChosenBackbone = Field(
+        default="efficientnet_lite0",
+        validate_default=True,
+        description="efficientnet_lite0 from ImageNet weights, resnet_small from nothing, "
+        "timm:<model>, torchvision:<model>, or a dotted path.",
     )
-    objective: Literal["contrastive", "regression"] = Field(
-        "contrastive",
-        description="Cosine plus in-batch contrastive with soft targets, or the talk's regression.",
+    objective: ChosenObjective = Field(
+        default="contrastive",
+        validate_default=True,
+        description="contrastive (cosine plus in-batch contrastive with soft targets), regression "
+        "(the talk's), or a dotted path.",
     )
-    weights: str | None = Field(
-        None, description="Weight file of the pretrained network; none: the installed package's."
+    image_size: int | None = Field(
+        None, ge=16, description="Side of the square input in pixels; none: the backbone's own."
     )
-    image_size: int = Field(128, ge=16, description="Side of the square input in pixels.")
     fit: Fit = Field("crop", description="How a cover becomes a square.")
     epochs: int = Field(3, ge=1, description="Most passes over the training covers.")
-    patience: int = Field(3, ge=1, description="Epochs without a better validation cosine to stop.")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="Epochs without a better validation cosine to stop; none: the backbone's own.",
+    )
     batch_size: int = Field(64, ge=2, description="Covers per step.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak of the one-cycle schedule, head.")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="Peak of the one-cycle schedule, head; none: the backbone's own.",
+    )
     backbone_learning_rate_share: float = Field(
-        0.3, gt=0, le=1, description="The backbone's share of that rate."
+        0.3, gt=0, le=1, description="A pretrained backbone's share of that rate."
     )
     weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
-    contrastive_weight: float = Field(1.0, ge=0, description="Weight of the contrastive term.")
-    temperature: float = Field(0.1, gt=0, description="Divides predicted cosines in that term.")
-    target_temperature: float = Field(
-        0.1, gt=0, description="Divides cosines of target factors in its soft targets."
-    )
     dropout: float = Field(0.2, ge=0, lt=1, description="Before the head.")
     augment: bool = Field(True, description="Random crop and horizontal flip while training.")
     seed: int = Field(0, ge=0, description="Order, augmentation and everything not pretrained.")
+
+    @property
+    def schedule(self) -> Schedule:
+        """What was set, and the backbone's own for what was not."""
+        own = self.backbone.schedule()
+        return Schedule(
+            own.image_size if self.image_size is None else self.image_size,
+            own.learning_rate if self.learning_rate is None else self.learning_rate,
+            own.patience if self.patience is None else self.patience,
+        )

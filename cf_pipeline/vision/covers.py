@@ -22,7 +22,7 @@ from PIL import Image
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Progress, silent
 from cf_pipeline.vision.config import Fit
-from cf_pipeline.vision.decoding import PILLOW, decode
+from cf_pipeline.vision.decoding import decode, set_up_pillow
 from cf_pipeline.vision.signatures import LookSignature, look_signature
 
 T = TypeVar("T")
@@ -104,10 +104,10 @@ def inspect_covers(
     progress: Progress = silent,
 ) -> list[CoverInspection]:
     """`inspect_cover` of every path, in their order."""
-    with PILLOW.ours(max_pixels):
-        return map_covers(
-            lambda row: inspect_cover(paths[row], max_pixels), len(paths), n_threads, progress
-        )
+    set_up_pillow(max_pixels)
+    return map_covers(
+        lambda row: inspect_cover(paths[row], max_pixels), len(paths), n_threads, progress
+    )
 
 
 def map_covers(

@@ -7,15 +7,10 @@ what was expected and what came.
 
 from __future__ import annotations
 
-import re
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
@@ -35,55 +30,23 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes each value of the EXIF tag Orientation (1 is upright)."""
-_PILLOW_MODULES = r"PIL\."
-_QUIET = ("ignore", None, Warning, re.compile(_PILLOW_MODULES), 0)
-"""The entry in `warnings.filters` that silences Pillow."""
 
 
-class PillowSettings:
-    """Pillow's process-wide settings, ours while any thread of ours decodes, then as before.
+def set_up_pillow(max_pixels: int | None) -> None:
+    """Pillow's process-wide settings, as covers need them; set once, not by every thread.
 
-    Its bomb limit, its tolerance of truncated files and the warning filters are global, so they
-    cannot be set per call: the first thread in sets them, the last one out puts them back.
+    Truncated files are errors, its warnings are not heard: `decode` says what is wrong with a file.
+
+    Args:
+        max_pixels: what a picture inside a picture, as in ICO, must not have twice of. A file's own
+            header is looked at by `decode`, exactly. None: covers that were found readable.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._limits: list[int | None] = []
-        self._saved: tuple[int | None, bool] = (None, False)
-
-    @contextmanager
-    def ours(self, max_pixels: int | None) -> Iterator[None]:
-        """Refuse images of more pixels (None: none) and truncated ones; keep warnings quiet."""
-        with self._lock:
-            if not self._limits:
-                self._saved = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
-                ImageFile.LOAD_TRUNCATED_IMAGES = False
-            self._limits.append(max_pixels)
-            self._apply()
-            # Not catch_warnings: on leaving it would undo what other threads did meanwhile.
-            warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._limits.remove(max_pixels)
-                if self._limits:
-                    self._apply()
-                else:
-                    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = self._saved
-                    filters = cast("list[object]", warnings.filters)
-                    if _QUIET in filters:
-                        filters.remove(_QUIET)
-
-    def _apply(self) -> None:
-        known = [limit for limit in self._limits if limit is not None]
-        # Pillow refuses what has more than twice its limit.
-        widest = (max(known) + 1) // 2 if len(known) == len(self._limits) else None
-        Image.MAX_IMAGE_PIXELS = widest
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-PILLOW = PillowSettings()
+set_up_pillow(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +81,7 @@ def decode(path: Path, max_pixels: int | None) -> Decoded:
     try:
         if path.stat().st_size == 0:
             raise DataError("expected an image, came an empty file")
-        with PILLOW.ours(max_pixels), Image.open(path, formats=_formats()) as image:
+        with Image.open(path, formats=_formats()) as image:
             kind = str(image.format)
             _refuse_size(image, max_pixels)
             image.load()
@@ -129,7 +92,8 @@ def decode(path: Path, max_pixels: int | None) -> Decoded:
         raise
     except Image.DecompressionBombError as error:
         raise DataError(
-            f"expected at most {max_pixels} pixels (covers.max_pixels), came more: {error}"
+            f"expected at most {max_pixels or Image.MAX_IMAGE_PIXELS} pixels (covers.max_pixels), "
+            f"came more: {error}"
         ) from None
     except UnidentifiedImageError:
         raise DataError(

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Matrix, Progress, silent
-from cf_pipeline.vision.backbones import CoverInput, normalize
 from cf_pipeline.vision.covers import fit_cover, open_cover
 from cf_pipeline.vision.devices import Execution, on_device
 from cf_pipeline.vision.memory import freed_memory_kept
+from cf_pipeline.vision.networks import CoverInput, normalize
 
 Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]
 """Cover files to one or more matrices with a row per file."""
@@ -56,7 +56,7 @@ def embed_covers(
         for covers in _decoded_batches(paths, cover_input, execution):
             padded = np.concatenate([covers, np.repeat(covers[:1], batch_size - len(covers), 0)])
             given = network(
-                normalize(torch.from_numpy(padded).to(device), cover_input.architecture)
+                normalize(torch.from_numpy(padded).to(device), cover_input.normalization)
             )
             tensors: tuple[Tensor, ...] = given if isinstance(given, tuple) else (given,)
             parts.append(tuple(t[: len(covers)].float().cpu().numpy() for t in tensors))

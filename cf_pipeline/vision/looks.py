@@ -90,7 +90,13 @@ def _bands(n_bands: int) -> list[np.uint64]:
 
 
 def _confirmed_blocks(looks: _Looks) -> Iterator[Indices]:
-    """Every confirmed pair once, in blocks of shape (n, 2)."""
+    """Every confirmed pair once, in blocks of shape (n, 2).
+
+    Confirmed means all of: hashes differ in at most `max_hash_distance` bits; the root mean
+    square difference of the thumbnails is at most `max_pixel_difference`; it is at most
+    `max_relative_difference` of what both draw (the root of their summed variances); the
+    proportions differ by at most a quarter. Of two blank covers only the first two are asked.
+    """
     masks = _bands(looks.config.max_hash_distance + 1)
     for band, mask in enumerate(masks):
         key = looks.hashes & mask
@@ -110,24 +116,6 @@ def _confirmed_blocks(looks: _Looks) -> Iterator[Indices]:
                 first, second = first[new], second[new]
                 confirmed, _ = looks.confirm(first, second)
                 yield np.stack([first[confirmed], second[confirmed]], axis=1)
-
-
-def confirmed_pairs(signatures: Sequence[LookSignature], config: CoversConfig) -> Indices:
-    """Every confirmed pair among the covers, int64 of shape (n_pairs, 2), i < j, sorted.
-
-    Confirmed means all of: hashes differ in at most `max_hash_distance` bits; the root mean
-    square difference of the thumbnails is at most `max_pixel_difference`; it is at most
-    `max_relative_difference` of what both draw (the root of their summed variances); the
-    proportions differ by at most a quarter. Of two blank covers only the first two are asked.
-    """
-    if len(signatures) < 2:
-        return np.empty((0, 2), dtype=np.int64)
-    pairs = np.concatenate([
-        np.empty((0, 2), dtype=np.int64),
-        *_confirmed_blocks(_Looks.of(signatures, config)),
-    ])
-    pairs.sort(axis=1)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 def look_components(n_covers: int, blocks: Iterable[Indices]) -> Indices:

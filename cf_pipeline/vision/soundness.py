@@ -1,4 +1,4 @@
-"""Whether covers were grouped with sense, training learned, and embeddings tell covers apart.
+"""Checks: covers are grouped with sense, training learned, and embeddings tell covers apart.
 
 Large tables are judged by a seeded sample of rows, so that a check costs less than a second.
 """
@@ -17,7 +17,7 @@ from cf_pipeline.metrics.spread import (
     sampled_rows,
 )
 from cf_pipeline.vectors import Matrix, unit_norm
-from cf_pipeline.verdict import Verdict
+from cf_pipeline.verdict import Verdict, check
 
 MAX_GROUP_SHARE = 0.05
 """A look group with more of all readable covers than this: the thresholds are too loose."""
@@ -30,35 +30,30 @@ MAX_MEAN_COSINE = 0.999
 """Above this all embeddings point the same way, within 3 degrees. A network that has learned
 nothing stays below: its ReLU features of Open Clip Art have 0.95."""
 MAX_HUB_SHARE = 0.5
-"""Of rows, the share whose nearest neighbor may be one and the same row. Embeddings of Open Clip
+"""Of rows, the share whose nearest neighbour may be one and the same row. Embeddings of Open Clip
 Art have 0.004."""
-MIN_NEIGHBORS = 20
-"""Among fewer different rows one may be most others' neighbor by chance."""
+MIN_NEIGHBOURS = 20
+"""Among fewer different rows one may be most others' neighbour by chance."""
 SAMPLE = 2_000
-"""Rows that neighbors and spread are judged by."""
+"""Rows that neighbours and spread are judged by."""
 SEED = 0
 
 _HINT = "Look at the history of trained_cnn and at latent_factors; lower vision.learning_rate."
 
 
-def largest_group_share(covers: pl.DataFrame) -> float:
-    """Share of all readable covers that the largest look group holds; 0 without any.
-
-    Args:
-        covers: `look_group`, null where a cover cannot be read.
-    """
-    size, readable = _largest_group(covers)
-    return size / max(1, readable)
+_FEATURES = "select features from embeddings where model_version = $scope order by project_id"
 
 
+@check(covers="select look_group from covers")
 def no_look_group_is_too_large(covers: pl.DataFrame) -> Verdict:
-    """Whether the thresholds of alike covers are tight enough to tell covers apart.
+    """A look group with more than 5 % of all covers means that thresholds are too loose.
 
     Args:
         covers: `look_group`, null where a cover cannot be read.
     """
-    size, readable = _largest_group(covers)
-    share = largest_group_share(covers)
+    sizes = covers.drop_nulls("look_group").group_by("look_group").len()["len"].to_numpy()
+    size, readable = int(sizes.max(initial=0)), int(sizes.sum())
+    share = size / max(1, readable)
     facts = {"readable_covers": readable, "largest_group": size, "largest_share": share}
     found = f"The largest look group holds {size:,} of {readable:,} readable covers ({share:.1%})"
     if share <= MAX_GROUP_SHARE or size < MIN_GROUP_SIZE:
@@ -71,12 +66,17 @@ def no_look_group_is_too_large(covers: pl.DataFrame) -> Verdict:
     )
 
 
-def embeddings_differ(vectors: Matrix) -> Verdict:
-    """Whether embeddings are finite, mostly different, and neither alike nor on one line.
+@check(embeddings=_FEATURES)
+def embeddings_are_not_alike(embeddings: pl.DataFrame) -> Verdict:
+    """Covers that differ have features that differ.
+
+    They are finite, mostly different, and neither alike nor on one line.
 
     Args:
-        vectors: float32, shape (n, d), one row per cover.
+        embeddings: `features`, one row per cover, in an order that does not change: rows are
+            sampled by number.
     """
+    vectors = _vectors(embeddings)
     n_bad = int((~np.isfinite(vectors).all(axis=1)).sum())
     facts: dict[str, float] = {"rows": len(vectors), "not_finite": n_bad}
     if n_bad or len(vectors) < 2:
@@ -116,23 +116,27 @@ def embeddings_differ(vectors: Matrix) -> Verdict:
     return Verdict.of(problems, sound, facts)
 
 
-def neighbours_differ(vectors: Matrix) -> Verdict:
-    """Whether no row is the nearest neighbor, by cosine, of most others.
+@check(embeddings=_FEATURES)
+def neighbours_are_not_the_same(embeddings: pl.DataFrame) -> Verdict:
+    """No cover is the nearest neighbour, by cosine, of most others.
 
     The largest 1-occurrence of Radovanović, Nanopoulos, Ivanović (2010), "Hubs in space", JMLR 11,
-    as a share of rows. Equal rows count once: that copies are each other's neighbors says nothing.
+    as a share of rows. Equal rows count once: that copies are each other's neighbours says nothing.
 
     Args:
-        vectors: float32, shape (n, d), in the form in which neighbors are looked up.
+        embeddings: as above.
     """
+    vectors = _vectors(embeddings)
     if not np.isfinite(vectors).all():
-        return Verdict(False, f"Expected finite numbers to find neighbors by. {_HINT}", {})
+        return Verdict(False, f"Expected finite numbers to find neighbours by. {_HINT}", {})
     distinct = _distinct(vectors)
     facts: dict[str, float] = {"rows": len(vectors), "distinct_rows": len(distinct)}
-    if len(distinct) < MIN_NEIGHBORS:
+    if len(distinct) < MIN_NEIGHBOURS:
         passed = len(distinct) >= MIN_DISTINCT_SHARE * len(vectors) and len(distinct) > 0
         message = f"{len(distinct)} different rows of {len(vectors):,}: "
-        message += "too few to judge neighbors by." if passed else f"neighbors are copies. {_HINT}"
+        message += (
+            "too few to judge neighbours by." if passed else f"neighbours are copies. {_HINT}"
+        )
         return Verdict(passed, message, facts)
     unit = unit_norm(sampled_rows(distinct, SAMPLE, SEED))
     cosines = unit @ unit.T
@@ -140,7 +144,7 @@ def neighbours_differ(vectors: Matrix) -> Verdict:
     occurrences = np.bincount(cosines.argmax(axis=1), minlength=len(unit))
     share = float(occurrences.max() / len(unit))
     facts |= {"rows_sampled": len(unit), "hub_share": share}
-    found = f"The most frequent nearest neighbor is that of {share:.1%} of {len(unit):,} rows"
+    found = f"The most frequent nearest neighbour is that of {share:.1%} of {len(unit):,} rows"
     if share <= MAX_HUB_SHARE:
         return Verdict(True, f"{found}.", facts)
     return Verdict(
@@ -150,8 +154,12 @@ def neighbours_differ(vectors: Matrix) -> Verdict:
     )
 
 
+@check(
+    blocking=False,
+    history="select epoch, name, value from training_history where model_version = $scope",
+)
 def loss_fell(history: pl.DataFrame) -> Verdict:
-    """Whether the training loss ended below where it began.
+    """The training loss ended below where it began.
 
     Args:
         history: `epoch, name, value` of one training.
@@ -178,10 +186,14 @@ def loss_fell(history: pl.DataFrame) -> Verdict:
     )
 
 
-def _largest_group(covers: pl.DataFrame) -> tuple[int, int]:
-    """Covers in the largest look group, and readable covers."""
-    sizes = covers.drop_nulls("look_group").group_by("look_group").len()["len"].to_numpy()
-    return int(sizes.max(initial=0)), int(sizes.sum())
+def _vectors(embeddings: pl.DataFrame) -> Matrix:
+    """`features` as float32 (n, d); what is not finite stays, since it is judged.
+
+    They come as lists where models of several lengths share the table.
+    """
+    column = embeddings["features"]
+    flat = column.explode(empty_as_null=False, keep_nulls=True).to_numpy()
+    return flat.astype(np.float32).reshape(len(column), -1 if len(flat) else 0)
 
 
 def _distinct(vectors: Matrix) -> Matrix:

@@ -13,26 +13,24 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.backbones import (
-    ARCHITECTURES,
-    Architecture,
-    CoverRegressor,
-    architecture_for,
-    normalize,
-    pretrained_backbone,
-)
 from cf_pipeline.vision.batches import Examples, TrainBatches, ValidationCovers
 from cf_pipeline.vision.checkpoint import Manifest
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.devices import Execution, on_device, seed_everything
 from cf_pipeline.vision.memory import activations_checkpointed, freed_memory_kept
-from cf_pipeline.vision.objectives import TargetFrame, objective
+from cf_pipeline.vision.networks import (
+    CoverEncoder,
+    CoverRegressor,
+    built,
+    initialized,
+    normalize,
+)
 
 WARM_UP_SHARE = 0.2
 """Share of the one-cycle schedule in which the learning rate rises."""
@@ -54,7 +52,7 @@ class Listeners:
 class Trained:
     """The network at its best epoch, its manifest, and every epoch's figures."""
 
-    network: CoverRegressor
+    network: CoverEncoder
     manifest: Manifest
     history: tuple[dict[str, float], ...] = field(repr=False)
 
@@ -69,7 +67,7 @@ class Start:
         model_version: its id.
     """
 
-    network: CoverRegressor
+    network: CoverEncoder
     manifest: Manifest
     model_version: str
 
@@ -88,44 +86,41 @@ def train(
     Args:
         train_set: what is learned from.
         validation_set: what chooses the epoch.
-        config: objective, initial weights, schedule.
+        config: backbone, objective, schedule.
         execution: device, threads for decoding, and a directory for decoded covers, which the
             caller removes.
         listeners: callbacks.
-        start: what to continue from; None: begin as configured. One of another architecture or
-            number of factors is left aside with a warning; size and fit of covers may differ.
+        start: what to continue from; None: begin as configured. One of another backbone, objective
+            or number of factors is left aside with a warning; fit of covers may differ, and size
+            where the backbone has no weights that depend on it.
 
     Raises:
+        ConfigError: the backbone cannot be built, or its weight file cannot be used.
         DataError: fewer train covers than a batch of two, no validation covers, or a loss or a
             validation cosine that is not finite.
     """
-    if len(train_set.paths) < 2 or not validation_set.paths:
-        raise DataError(
-            f"training needs at least 2 train covers and 1 validation cover, got "
-            f"{len(train_set.paths)} and {len(validation_set.paths)}. Loosen pruning or change "
-            "split.validation."
-        )
+    _refuse_too_few(train_set, validation_set)
     generator = seed_everything(config.seed)
-    start = _usable(start, config, train_set.factors.shape[1])
-    network, architecture, initial = _initial_network(config, train_set.factors.shape[1], start)
+    n_factors = int(train_set.factors.shape[1])
+    network, initial, continued = _initial_network(config, n_factors, start)
     network = on_device(network, execution.device)
-    frame = TargetFrame.of(train_set.factors)
-    batches = TrainBatches(train_set, config, frame, execution, generator)
-    validation = ValidationCovers(validation_set, config, frame, execution)
-    loop = _Loop(network, architecture, config, execution.device, batches, listeners or Listeners())
-    names = architecture.checkpointed if execution.checkpointing else ()
+    statistics = config.objective.statistics(train_set.factors)
+    batches = TrainBatches(train_set, config, statistics, execution, generator)
+    validation = ValidationCovers(validation_set, config, statistics, execution)
+    loop = _Loop(network, config, execution.device, batches, listeners or Listeners())
+    names = config.backbone.checkpointed if execution.checkpointing else ()
     with activations_checkpointed(map(network.backbone.get_submodule, names)):
         history, best_epoch = loop.run(validation)
     manifest = Manifest(
-        architecture=architecture.name,
-        image_size=config.image_size,
+        backbone=config.backbone.model_dump(mode="json"),
+        objective=config.objective.model_dump(mode="json"),
+        image_size=config.schedule.image_size,
         fit=config.fit,
-        n_features=architecture.n_features,
-        n_factors=int(train_set.factors.shape[1]),
-        objective=config.objective,
-        target_mean=[float(v) for v in frame.mean],
+        n_features=network.head.in_features,
+        n_factors=n_factors,
+        target_mean=[float(v) for v in statistics["mean"]],
         initial_weights=initial,
-        started_from=start.model_version if start else None,
+        started_from=continued.model_version if continued else None,
         best_epoch=best_epoch,
         validation_cosine=history[best_epoch - 1]["validation_cosine"],
         n_train=len(train_set.paths),
@@ -133,43 +128,71 @@ def train(
         configuration=config.model_dump(mode="json"),
         torch_version=torch.__version__,
     )
-    return Trained(network.cpu().eval(), manifest, tuple(history))
+    encoder = CoverEncoder(network.cpu(), config.objective, statistics)
+    return Trained(encoder.eval(), manifest, tuple(history))
 
 
-def _usable(start: Start | None, config: VisionConfig, n_factors: int) -> Start | None:
-    """The start, or None with a warning where the configuration asks for another network."""
-    if start is None:
-        return None
-    asked = {"architecture": architecture_for(config), "n_factors": n_factors}
-    differing = [
-        f"{name} {getattr(start.manifest, name)} instead of {value}"
-        for name, value in asked.items()
-        if getattr(start.manifest, name) != value
-    ]
-    if not differing:
-        return start
-    _logger.warning(
-        "checkpoint %s has %s: training starts as configured (vision.init = %s), not from it",
-        start.model_version,
-        " and ".join(differing),
-        config.init,
-    )
-    return None
+def _refuse_too_few(train_set: Examples, validation_set: Examples) -> None:
+    if len(train_set.paths) < 2 or not validation_set.paths:
+        raise DataError(
+            f"training needs at least 2 train covers and 1 validation cover, got "
+            f"{len(train_set.paths)} and {len(validation_set.paths)}. Loosen pruning or change "
+            "split.validation."
+        )
 
 
 def _initial_network(
     config: VisionConfig, n_factors: int, start: Start | None
-) -> tuple[CoverRegressor, Architecture, str]:
-    name = architecture_for(config)
-    network = CoverRegressor(ARCHITECTURES[name], n_factors, config.dropout)
-    if start is not None:
-        network.load_state_dict(start.network.state_dict())
-        return network, ARCHITECTURES[name], start.manifest.initial_weights
-    if config.init == "scratch":
-        return network, ARCHITECTURES[name], "random"
-    backbone, digest = pretrained_backbone(Path(config.weights) if config.weights else None)
-    network.backbone = backbone
-    return network, ARCHITECTURES[name], digest
+) -> tuple[CoverRegressor, str, Start | None]:
+    """The network as training begins, where its weights are from, and the start if it is one."""
+    image_size = config.schedule.image_size
+    backbone, n_features = built(config.backbone, image_size)
+    n_outputs = config.objective.n_outputs(n_factors)
+    network = CoverRegressor(backbone, n_features, n_outputs, config.dropout)
+    if start is not None and _continues(start, network, config, n_factors):
+        network.load_state_dict(start.network.regressor.state_dict())
+        return network, start.manifest.initial_weights, start
+    if not config.backbone.pretrained:
+        return network, config.backbone.initial_weights(), None
+    # Built a second time on purpose: what dropout draws depends on how much was drawn before it,
+    # and a seed is to give the network that it gave in release 0.1.0.
+    network.backbone, initial = initialized(config.backbone, image_size)
+    return network, initial, None
+
+
+def _continues(start: Start, network: CoverRegressor, config: VisionConfig, n_factors: int) -> bool:
+    """Whether a start is of the network that is asked for; a warning where it is not."""
+    theirs, ours = start.network.regressor.state_dict(), network.state_dict()
+    compared = {
+        "backbone": (_named(start.manifest.backbone), _named(config.backbone.model_dump())),
+        "objective": (start.manifest.objective["name"], config.objective.name),
+        "n_factors": (start.manifest.n_factors, n_factors),
+    }
+    differing = [f"{what} {a} instead of {b}" for what, (a, b) in compared.items() if a != b]
+    if not differing and _shapes(theirs) != _shapes(ours):
+        size = start.manifest.image_size
+        differing = [
+            f"tensors of other shapes, by its image_size {size} or its objective's settings"
+        ]
+    if differing:
+        _logger.warning(
+            "checkpoint %s has %s: training starts as configured (vision.backbone = %s), not from "
+            "it",
+            start.model_version,
+            " and ".join(differing),
+            config.backbone.name,
+        )
+    return not differing
+
+
+def _named(backbone: dict[str, Any]) -> str:
+    """Name and settings; weights that a network began with do not make it another one."""
+    settings = {k: v for k, v in backbone.items() if k not in {"name", "weights"}}
+    return " ".join([backbone["name"], *(f"{k}={v}" for k, v in sorted(settings.items()))])
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
 class _Loop:
@@ -178,17 +201,17 @@ class _Loop:
     def __init__(
         self,
         network: CoverRegressor,
-        architecture: Architecture,
         config: VisionConfig,
         device: torch.device,
         batches: TrainBatches,
         listeners: Listeners,
     ) -> None:
-        self.network, self.architecture, self.config = network, architecture, config
+        self.network, self.config, self.schedule = network, config, config.schedule
+        self.normalization = config.backbone.normalization()
         self.device, self.batches, self.listeners = device, batches, listeners
-        head_rate = config.learning_rate
+        head_rate = self.schedule.learning_rate
         backbone_rate = head_rate * (
-            config.backbone_learning_rate_share if config.init == "pretrained" else 1.0
+            config.backbone_learning_rate_share if config.backbone.pretrained else 1.0
         )
         self.optimizer = torch.optim.AdamW(
             [
@@ -200,7 +223,7 @@ class _Loop:
         total_steps = config.epochs * batches.per_epoch + 1
         if total_steps * WARM_UP_SHARE == 1:
             total_steps += 1  # torch divides by the length of the warm-up less one step
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+        self.one_cycle = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=[backbone_rate, head_rate],
             total_steps=total_steps,
@@ -214,13 +237,13 @@ class _Loop:
         for epoch in range(1, self.config.epochs + 1):
             with freed_memory_kept(self.device):  # an epoch long: what is kept fragments
                 figures = self.run_epoch(epoch)
-                figures |= validation.score(self.network, self.architecture, self.device)
+                figures |= validation.score(self.network, self.normalization, self.device)
             history.append(figures)
             self.listeners.on_epoch(epoch, figures)
             cosine = figures["validation_cosine"]
             if best_epoch == 0 or cosine > history[best_epoch - 1]["validation_cosine"]:
                 best_epoch, best_state = epoch, copy.deepcopy(self.network.state_dict())
-            elif epoch - best_epoch >= self.config.patience:
+            elif epoch - best_epoch >= self.schedule.patience:
                 break
         self.network.load_state_dict(best_state)
         return history, best_epoch
@@ -239,21 +262,21 @@ class _Loop:
         seconds = time.monotonic() - started
         return {
             "train_loss": total / seen,
-            "learning_rate": float(self.schedule.get_last_lr()[1]),
+            "learning_rate": float(self.one_cycle.get_last_lr()[1]),
             "covers_per_second": seen / seconds,
         }
 
     def _step(self, covers: Tensor, targets: Tensor) -> float:
-        _, predicted = self.network(normalize(covers, self.architecture))
-        loss = objective(predicted, targets, self.config)
+        _, outputs = self.network(normalize(covers, self.normalization))
+        loss = self.config.objective.loss(outputs, targets)
         if not torch.isfinite(loss):
             raise DataError(
                 f"the training loss became {loss.item()}. Lower vision.learning_rate "
-                f"({self.config.learning_rate})."
+                f"({self.schedule.learning_rate})."
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
-        self.schedule.step()
+        self.one_cycle.step()
         return float(loss.item())

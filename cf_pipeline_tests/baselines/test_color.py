@@ -1,16 +1,26 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cf_pipeline.baselines.simple import color_histograms
+from cf_pipeline.baselines.color import Color
 from cf_pipeline.errors import DataError
+from cf_pipeline.vectors import silent
+from cf_pipeline.vision.devices import Execution
 
 
 def saved(pixels, path):
     Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
     return path
+
+
+def color_histograms(paths, bins, n_threads=1, progress=silent):
+    execution = Execution(torch.device("cpu"), n_threads, Path())
+    return Color(bins=bins).extract(paths, execution, progress)
 
 
 def test_shares_of_four_colours(tmp_path):

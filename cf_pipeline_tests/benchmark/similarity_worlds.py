@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
-from cf_pipeline.benchmark.similarity import SimilarityInputs
+from cf_pipeline.benchmark.inputs import PoolInputs, SimilarityInputs
 from cf_pipeline.vectors import IndexedVectors
 
 PROJECT_SCHEMA = {
@@ -43,7 +45,8 @@ def clustered_world(
     """Users like one cluster of projects each.
 
     `collaborative` and the factors know the cluster (as far as `planted` says), `imagenet` knows a
-    linear map of it under much noise, `random` and `color` know nothing.
+    linear map of it under much noise and `imagenet_ridge` somewhat more, `random` and `color` know
+    nothing.
     """
     rng = np.random.default_rng(seed)
     ids = [f"p{i:04d}" for i in range(n)]
@@ -65,7 +68,7 @@ def clustered_world(
         return rng.normal(size=(n, d))
 
     loud = place @ rng.normal(size=(n_clusters, 24)) + 3.0 * noise(24)
-    return SimilarityInputs(
+    judged = PoolInputs(
         events=events.sort("user_id", "project_id"),
         projects=projects_frame(
             project_id=ids,
@@ -80,11 +83,20 @@ def clustered_world(
         }),
         representatives=pl.DataFrame({"project_id": ids, "representative": ids}),
         factors=vectors(place + 0.1 * noise(n_clusters) + 5.0),
-        features={
+    )
+    return SimilarityInputs(
+        judged,
+        {
             "collaborative": vectors(planted * place + 0.2 * noise(n_clusters) + 3.0),
             "predicted_factors": vectors(planted * 0.3 * place + 0.3 * noise(n_clusters)),
             "imagenet": vectors(loud),
             "random": vectors(noise(16)),
             "color": vectors(noise(16)),
+            "imagenet_ridge": vectors(0.8 * place + 0.5 * noise(n_clusters)),
         },
     )
+
+
+def rejudged(world: SimilarityInputs, **changes: object) -> SimilarityInputs:
+    """A world in which others are judged, or by something else."""
+    return replace(world, judged=replace(world.judged, **changes))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cf_pipeline.benchmark.inputs import SimilarityInputs
 from cf_pipeline.benchmark.neighbours import RetrievalRow, panel_rows, retrieval_rows
-from cf_pipeline.benchmark.pool import Pool, build_catalog, build_pool
-from cf_pipeline.benchmark.similarity import SimilarityInputs
+from cf_pipeline.benchmark.pool import Pool, PoolRules, build_catalog, build_pool
 from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.errors import DataError
 from cf_pipeline.figures.panels import retrieval_panel
@@ -29,9 +29,10 @@ def pool(world: SimilarityInputs) -> Pool:
 
 
 def pool_of(world: SimilarityInputs, **changed: object) -> Pool:
-    given = {"projects": world.projects, "covers": world.covers, "splits": world.splits}
-    catalog = build_catalog(**{**given, **changed}, factor_ids=world.factors.ids)
-    return build_pool(build_truth(world.events), catalog, "test", 1)
+    judged = world.judged
+    given = {"projects": judged.projects, "covers": judged.covers, "splits": judged.splits}
+    catalog = build_catalog(**{**given, **changed}, factor_ids=judged.factors.ids)
+    return build_pool(build_truth(judged.events), catalog, "test", PoolRules())
 
 
 def cosine(vectors: IndexedVectors, a: str, b: str) -> float:
@@ -41,7 +42,7 @@ def cosine(vectors: IndexedVectors, a: str, b: str) -> float:
 
 def test_neighbors_are_the_nearest_comparable_ones(world: SimilarityInputs, pool: Pool) -> None:
     vectors = world.features["collaborative"]
-    owners = dict(world.projects.select("project_id", "owners").iter_rows())
+    owners = dict(world.judged.projects.select("project_id", "owners").iter_rows())
     rows = retrieval_rows(pool, vectors, n_queries=10, n_neighbours=5)
     assert len(rows) == 10
     for row in rows:
@@ -83,7 +84,7 @@ def test_features_that_know_the_audience_find_more_of_it(
 
 
 def test_what_looks_alike_is_no_neighbor(world: SimilarityInputs) -> None:
-    ids = world.covers["project_id"].to_list()
+    ids = world.judged.covers["project_id"].to_list()
     twins = [f"look {int(id_[1:]) // 60}" for id_ in ids]
     pool = pool_of(world, covers=covers_frame(ids, look_component=twins))
     looks = dict(zip(ids, twins, strict=True))

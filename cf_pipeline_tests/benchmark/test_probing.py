@@ -11,7 +11,9 @@ from cf_pipeline.benchmark import probing, task_tables
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.linear_probe import linear_probe
 from cf_pipeline.benchmark.probing import probe_feature_sets
+from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
 from cf_pipeline.benchmark.task_tables import read_tasks
+from cf_pipeline.benchmark.tasks import TaskRules
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.config import CoversConfig
 
@@ -148,7 +150,7 @@ class TestProbing:
 
 
 @pytest.fixture
-def folders(tmp_path):
+def loaders(tmp_path):
     """Two labelled sets; the second names an image that is not there."""
     for number, name in enumerate(("emoji", "art")):
         (tmp_path / name).mkdir()
@@ -161,12 +163,15 @@ def folders(tmp_path):
         if name == "art":
             lines.append("gone.png,class 0")
         (tmp_path / name / "labels.csv").write_text("\n".join(lines))
-    return {name: tmp_path / name for name in ("emoji", "art")}
+    return {name: LabelsCsv(folder=str(tmp_path / name)) for name in ("emoji", "art")}
 
 
 class TestTasks:
-    def test_all_tasks_in_one_table(self, folders):
-        tasks = read_tasks(folders, CONFIG, CoversConfig(), n_threads=1)
+    RULES = TaskRules(test_share=0.3, seed=CONFIG.seed, covers=CoversConfig())
+
+    def test_all_tasks_in_one_table(self, loaders):
+        seen = []
+        tasks = read_tasks(loaders, self.RULES, lambda done, total, _: seen.append((done, total)))
         assert dict(tasks.images.group_by("task").len().iter_rows()) == {"emoji": 12, "art": 12}
         assert tasks.rejected.select("task", "image_id").rows() == [("art", "gone.png")]
         assert tasks.n_test_seen == {"emoji": 0, "art": 0}
@@ -175,12 +180,23 @@ class TestTasks:
         assert figures["art_train_images"] + figures["art_test_images"] == 12
         assert figures["emoji_train_classes"] == 2
         assert figures["emoji_test_images_seen_in_train"] == 0
+        assert seen[-1] == (12, 12)
 
-    def test_no_tasks(self):
-        with pytest.raises(ConfigError, match=r"benchmark\.tasks is empty"):
-            read_tasks({}, CONFIG, CoversConfig(), n_threads=1)
+    def test_without_a_task_tables_and_scores_are_empty(self, loaders):
+        tasks = read_tasks({}, self.RULES)
+        there = read_tasks(loaders, self.RULES)
+        assert tasks.images.is_empty()
+        assert tasks.images.schema == there.images.schema
+        assert tasks.rejected.schema == there.rejected.schema
+        assert task_tables.summarize(tasks) == {"rejected": 0}
+        features = pl.DataFrame(
+            schema={"task": str, "image_id": str, "feature_set": str, "features": pl.List(float)}
+        )
+        found = probe_feature_sets(tasks.images, features, CONFIG)
+        assert (found.table.height, found.results) == (0, {})
+        assert found.table.schema["value"] == pl.Float64
 
-    def test_a_folder_that_is_not_there(self, folders, tmp_path):
-        folders["art"] = tmp_path / "gone"
+    def test_a_folder_that_is_not_there(self, loaders, tmp_path):
+        loaders["art"] = LabelsCsv(folder=str(tmp_path / "gone"))
         with pytest.raises(ConfigError, match="gone: expected the folder"):
-            read_tasks(folders, CONFIG, CoversConfig(), n_threads=1)
+            read_tasks(loaders, self.RULES)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from cf_pipeline.benchmark.pool import Pool, build_catalog, build_pool
+from cf_pipeline.benchmark.pool import Pool, PoolRules, build_catalog, build_pool
 from cf_pipeline.benchmark.queries import QueryValues, measures_of, score_features
 from cf_pipeline.benchmark.scorers import CosineScorer, PopularityScorer, SharedScorer
 from cf_pipeline.benchmark.truth import build_truth
@@ -16,6 +16,7 @@ from cf_pipeline.metrics.intervals import paired_group_bootstrap
 from cf_pipeline.metrics.similarity import popularity_bins, relevance
 from cf_pipeline_tests.benchmark.similarity_worlds import clustered_world
 
+ANYBODY = PoolRules()
 ALL = (
     "triplet_accuracy",
     "ndcg_at_10",
@@ -25,11 +26,13 @@ ALL = (
 )
 
 
-def world_pool(seed: int = 0, strata: int = 3, drop: tuple[str, ...] = ()) -> Pool:
-    world = clustered_world(seed=seed, strata=strata)
+def world_pool(
+    seed: int = 0, strata: int = 3, drop: tuple[str, ...] = (), rules: PoolRules = ANYBODY
+) -> Pool:
+    world = clustered_world(seed=seed, strata=strata).judged
     factor_ids = [id_ for id_ in world.factors.ids if id_ not in drop]
     catalog = build_catalog(world.projects, world.covers, world.splits, factor_ids)
-    return build_pool(build_truth(world.events), catalog, "test", 1)
+    return build_pool(build_truth(world.events), catalog, "test", rules)
 
 
 def scorers_of(pool: Pool, seed: int = 0) -> dict:
@@ -37,7 +40,7 @@ def scorers_of(pool: Pool, seed: int = 0) -> dict:
     return {
         "chance": PopularityScorer(pool.popularity * 0),
         "popularity": PopularityScorer(pool.popularity),
-        "owner": SharedScorer(pool.provenance),
+        "owner": SharedScorer(pool.owners),
         "random": CosineScorer.of(world.features["random"].rows(pool.project_ids)),
         "planted": CosineScorer.of(world.features["collaborative"].rows(pool.project_ids) - 3.0),
     }
@@ -131,21 +134,15 @@ def test_a_shared_owner_is_exactly_chance() -> None:
 
 def test_without_the_owner_rule_a_shared_owner_would_look_good() -> None:
     # Owners fill their own boards: positives would mostly be theirs. This is what the rule holds.
-    clusters = POOL.fields
-    leaking = replace(
-        POOL, provenance=_one_owner_per(clusters), owners=_one_owner_per(clusters)[:, :0]
-    )
-    values = score_features(
-        leaking, {"owner": SharedScorer(leaking.provenance)}, ("triplet_accuracy",),
-        n_triplets=20, seed=0,
-    )  # fmt: skip
-    assert values.mean("owner", "triplet_accuracy") > 0.7
-    ruled = replace(leaking, owners=leaking.provenance)
-    values = score_features(
-        ruled, {"owner": SharedScorer(ruled.provenance)}, ("triplet_accuracy",),
-        n_triplets=20, seed=0,
-    )  # fmt: skip
-    assert values.mean("owner", "triplet_accuracy") == 0.5
+    owners = _one_owner_per(POOL.fields)
+    scorers = {"owner": SharedScorer(owners)}
+
+    def found(pool: Pool) -> float:
+        values = score_features(pool, scorers, ("triplet_accuracy",), n_triplets=20, seed=0)
+        return values.mean("owner", "triplet_accuracy")
+
+    assert found(replace(POOL, owners=owners[:, :0])) > 0.7
+    assert found(replace(POOL, owners=owners)) == 0.5
 
 
 def _one_owner_per(codes: np.ndarray) -> sparse.csr_matrix:
@@ -205,6 +202,23 @@ def test_progress_adds_up_to_queries_times_measures() -> None:
     pool = replace(POOL, strata=strata)
     score_features(pool, scorers_of(pool), ALL, n_triplets=5, seed=0, on_queries=heard.append)
     assert sum(heard) == len(ALL) * len(pool.project_ids)
+
+
+def test_what_is_not_queried_is_a_candidate_all_the_same() -> None:
+    rules = PoolRules(max_queries=30)
+    fewer = world_pool(rules=rules)
+    heard: list[int] = []
+    values = score_features(
+        fewer, scorers_of(fewer), ALL, n_triplets=20, seed=0, on_queries=heard.append
+    )
+    assert sum(heard) == len(ALL) * 30
+    assert values.project_ids == tuple(POOL.project_ids[row] for row in fewer.queries)
+    assert values.groups.tolist() == POOL.groups[fewer.queries].tolist()
+    for measure in ALL:
+        # The same value as where everybody is asked: against the same candidates.
+        assert values.values[measure] == pytest.approx(
+            VALUES.values[measure][fewer.queries], rel=1e-12, nan_ok=True
+        )
 
 
 def test_an_unknown_measure_is_refused() -> None:

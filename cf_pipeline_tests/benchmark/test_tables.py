@@ -4,20 +4,27 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cf_pipeline.benchmark.choices import ChoiceMeasures, choose_layer, choose_strength
+from cf_pipeline.benchmark.choices import ChoiceMeasures, best_of, choose_layer
 from cf_pipeline.benchmark.queries import QueryValues
-from cf_pipeline.benchmark.tables import DIFFERENCE_SCHEMA, SCORE_SCHEMA, score_tables
+from cf_pipeline.benchmark.tables import (
+    DIFFERENCE_SCHEMA,
+    QUERY_SCHEMA,
+    SCORE_SCHEMA,
+    query_table,
+    score_tables,
+)
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.intervals import group_bootstrap, paired_group_bootstrap
 
 RNG = np.random.default_rng(0)
 GROUPS = RNG.integers(0, 15, 80)
+IDS = tuple(f"p{row:02}" for row in range(80))
 NAMES = ("chance", "imagenet", "collaborative")
 PLAIN = ChoiceMeasures("ndcg_at_10", "triplet_accuracy")
 
 
 def values_of(**measures: np.ndarray) -> QueryValues:
-    return QueryValues("test", GROUPS, NAMES, measures)
+    return QueryValues("test", IDS, GROUPS, NAMES, measures)
 
 
 def with_left_out() -> np.ndarray:
@@ -61,6 +68,34 @@ def test_every_feature_set_meets_every_reference_but_itself() -> None:
     }
 
 
+def test_a_set_from_outside_is_a_reference_too() -> None:
+    values = QueryValues(
+        "test", IDS, GROUPS, ("lab:Gist", "collaborative"), {"m": RNG.random((80, 2))}
+    )
+    _, differences = score_tables(values, chosen="collaborative", n_resamples=100, seed=0)
+    assert differences.select("feature_set", "reference").rows() == [("collaborative", "lab:Gist")]
+
+
+def test_scores_are_the_means_of_the_queries_that_are_told() -> None:
+    columns = with_left_out()
+    values = values_of(ndcg_at_10=columns, triplet_accuracy=RNG.random((80, 3)))
+    told = query_table(values)
+    assert told.schema == QUERY_SCHEMA
+    assert told.height == 3 * (60 + 80)
+    row = told.row(
+        by_predicate=(pl.col("project_id") == "p05")
+        & (pl.col("measure") == "ndcg_at_10")
+        & (pl.col("feature_set") == "imagenet"),
+        named=True,
+    )
+    assert (row["bootstrap_group"], row["value"]) == (GROUPS[5], columns[5, 1])
+    scores, _ = score_tables(values, chosen="imagenet", n_resamples=100, seed=0)
+    means = told.group_by("feature_set", "measure").agg(mean=pl.col("value").mean(), n=pl.len())
+    both = scores.join(means, on=["feature_set", "measure"])
+    assert both["value"].to_list() == pytest.approx(both["mean"].to_list())
+    assert both["n_queries"].to_list() == both["n"].to_list()
+
+
 def test_a_measure_without_queries_is_null_with_zero_queries() -> None:
     scores, differences = score_tables(
         values_of(ndcg_at_10=np.full((80, 3), np.nan)), chosen="imagenet", n_resamples=100, seed=0
@@ -83,7 +118,9 @@ def layers(ndcg: tuple[float, float], triplets: tuple[float, float]) -> QueryVal
         "ndcg_at_10": np.array([ndcg, (np.nan, np.nan)]),
         "triplet_accuracy": np.array([triplets, triplets]),
     }
-    return QueryValues("validation", np.arange(2), ("collaborative", "predicted_factors"), measures)
+    return QueryValues(
+        "validation", ("a", "b"), np.arange(2), ("collaborative", "predicted_factors"), measures
+    )
 
 
 def test_the_layer_with_the_higher_ndcg_is_chosen_whatever_the_triplets_say() -> None:
@@ -94,7 +131,7 @@ def test_equal_ndcg_is_decided_by_triplets_and_then_by_order() -> None:
     assert choose_layer(layers((0.3, 0.3), (0.5, 0.6)), PLAIN) == "predicted_factors"
     assert choose_layer(layers((0.3, 0.3), (0.5, 0.5)), PLAIN) == "collaborative"
     names = ("predicted_factors", "collaborative")
-    assert choose_strength(layers((0.3, 0.3), (0.5, 0.5)), names, PLAIN) == "predicted_factors"
+    assert best_of(layers((0.3, 0.3), (0.5, 0.5)), names, PLAIN) == "predicted_factors"
 
 
 def test_nothing_to_choose_by_is_an_error() -> None:

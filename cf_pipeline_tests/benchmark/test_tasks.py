@@ -1,6 +1,7 @@
 import hashlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.tasks import read_task, split_by_look, task_files
+from cf_pipeline.benchmark.methods import REPOSITORY
+from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
+from cf_pipeline.benchmark.task_loaders.loader import TaskLoader
+from cf_pipeline.benchmark.tasks import TaskRules, read_task, split_by_look
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.config import CoversConfig
 
-CONFIG, COVERS = BenchmarkConfig(), CoversConfig()
+RULES = TaskRules(test_share=0.3, seed=0, covers=CoversConfig())
 
 
 def noise(seed):
     blocks = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize((48, 48))
+
+
+class ByName(TaskLoader):
+    """As short as a loader from outside can be: labels are in the names of files."""
+
+    name: str = "by_name"
+    folder: str
+
+    def folder_read(self):
+        return Path(self.folder) / "images"
+
+    def files(self):
+        return sorted(self.folder_read().glob("*.png"))
+
+    def read(self):
+        names = pl.Series([file.name for file in self.files()])
+        number = names.str.head(2).cast(int)
+        return pl.DataFrame({"image_id": names, "path": map(str, self.files())}).with_columns(
+            label=pl.when(number % 2 == 0).then(pl.lit("even")).otherwise(pl.lit("odd")),
+            reason=pl.when(number == 59).then(pl.lit("expected nothing of the last")),
+        )
 
 
 @pytest.fixture
@@ -47,8 +71,8 @@ def lines_of(folder):
     return (folder / "labels.csv").read_text().splitlines()
 
 
-def read(folder, config=CONFIG):
-    return read_task("toy", folder, config, COVERS)
+def read(folder, rules=RULES):
+    return read_task("toy", LabelsCsv(folder=str(folder)), rules)
 
 
 class TestReading:
@@ -74,7 +98,7 @@ class TestReading:
 
     def test_what_looks_alike_is_one_component_on_one_side(self, folder):
         for seed in range(5):
-            images = read(folder, BenchmarkConfig(seed=seed)).images
+            images = read(folder, replace(RULES, seed=seed)).images
             names = images["look_component"].to_list()
             assert names[:4] == ["images/00.png"] * 2 + ["images/02.png"] * 2
             assert len(set(names)) == 58
@@ -117,12 +141,29 @@ class TestReading:
         assert read(folder).images.height == 60
 
     def test_files_are_the_labels_and_their_images(self, folder):
-        files = task_files(folder)
+        loader = LabelsCsv(folder=str(folder))
+        files = loader.files()
         assert files[0] == folder / "labels.csv"
         assert files[1:] == [folder / f"images/{i:02}.png" for i in range(60)]
         (folder / "labels.csv").write_text("nonsense")
-        assert task_files(folder) == [folder / "labels.csv"]
-        assert task_files(folder / "gone") == [folder / "gone" / "labels.csv"]
+        assert loader.files() == [folder / "labels.csv"]
+        gone = LabelsCsv(folder=str(folder / "gone"))
+        assert gone.files() == [folder / "gone" / "labels.csv"]
+
+    def test_a_relative_folder_starts_at_the_repository(self):
+        assert LabelsCsv(folder="data/noto_emoji").folder_read() == REPOSITORY / "data/noto_emoji"
+        assert LabelsCsv(folder="~/mine").folder_read() == Path.home() / "mine"
+
+    def test_a_loader_from_outside_says_what_there_is_and_the_rest_is_as_always(self, folder):
+        task = read_task("mine", ByName(folder=str(folder)), RULES)
+        assert task.rejected.select("image_id", "reason").rows() == [
+            ("59.png", "expected nothing of the last")
+        ]
+        assert set(task.images["task"]) == {"mine"}
+        assert set(task.images["label"]) == {"even", "odd"}
+        # Near copies have different labels here, and stay on one side all the same.
+        assert task.images["look_component"][0] == task.images["look_component"][1]
+        assert task.images["split"][0] == task.images["split"][1]
 
 
 class TestErrors:
@@ -151,7 +192,7 @@ class TestErrors:
         (tmp_path / "labels.csv").write_bytes(content)
         with pytest.raises(DataError, match=message) as raised:
             read(tmp_path)
-        assert str(tmp_path / "labels.csv") in str(raised.value)
+        assert str(tmp_path) in str(raised.value)
 
     def test_one_class(self, folder):
         write(folder, ["path,label", "images/00.png,a", "images/05.png,a", "gone.png,b"])
@@ -248,7 +289,7 @@ def test_real_tasks(name, n_images, n_classes, n_test_seen):
     folder = next((f / name for f in data_sets() if (f / name / "labels.csv").exists()), None)
     if folder is None:
         pytest.skip(f"{name} is not there; CF_PIPELINE_DATASETS names the folder that has it")
-    task = read_task(name, folder, CONFIG, COVERS, n_threads=2)
+    task = read_task(name, LabelsCsv(folder=str(folder)), replace(RULES, n_threads=2))
     assert (task.images.height, task.rejected.height) == (n_images, 0)
     classes = task.images.group_by("split").agg(pl.col("label").n_unique())
     assert dict(classes.iter_rows()) == {"train": n_classes, "test": n_classes}

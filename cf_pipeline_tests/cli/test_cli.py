@@ -26,7 +26,7 @@ from PIL import Image
 
 from cf_pipeline.cli import app as cli
 from cf_pipeline.defs.running import instance_of
-from cf_pipeline.recipes.configuration import Choices
+from cf_pipeline.configuration.choices import Choices
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.lock import Holder
 from cf_pipeline.storage.warehouse import Warehouse

@@ -14,9 +14,9 @@ import pytest
 
 from cf_pipeline.cli import app as cli
 from cf_pipeline.defs.running import instance_of
-from cf_pipeline.recipes.configuration import Choices
+from cf_pipeline.configuration.choices import Choices
 from cf_pipeline.storage.home import Home
-from cf_pipeline_tests.defs.trained_home import TrainedHome
+from cf_pipeline_tests.models.trained_home import TrainedHome
 
 Command = Callable[..., tuple[int, str]]
 

@@ -1,6 +1,6 @@
 """Assets of our own in place of the project's, to see which of them are computed by themselves.
 
-A chain `project_split` -> `pruned_matrix` -> `similarity_scores`, the last of which makes a home
+A chain `project_split` -> `pruned_matrix` -> `trained_cnn`, the last of which makes a home
 complete; as a diamond `latent_factors` stands beside `pruned_matrix`. Bodies do what the script
 says. No daemon runs: `World` asks the sensor, and runs what it requests.
 """
@@ -22,44 +22,20 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from cf_pipeline.defs import automation
-from cf_pipeline.defs.asset_checks import Check, Checked
+from cf_pipeline.configuration.choices import Choices
+from cf_pipeline.defs import automation, conditions
 from cf_pipeline.defs.assets import STAGES, stage_asset
 from cf_pipeline.defs.jobs import full_pipeline
 from cf_pipeline.defs.resources import HomeResource, console
 from cf_pipeline.defs.running import instance_of
-from cf_pipeline.defs.stage import Stage
-from cf_pipeline.recipes.configuration import Choices
+from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
-from cf_pipeline.verdict import Verdict
+from cf_pipeline.verdict import Verdict, check
 from cf_pipeline_tests.defs.tiny import DiesWhenShown
 from cf_pipeline_tests.sources.conftest import write_dataset
 
-UP, MID, SIDE, DOWN = "project_split", "pruned_matrix", "latent_factors", "similarity_scores"
-SCORES = {
-    "model_version": "m",
-    "split": "test",
-    "feature_set": "collaborative",
-    "measure": "ndcg_at_10",
-    "value": 0.5,
-    "low": 0.4,
-    "high": 0.6,
-    "n_groups": 1,
-    "chosen": True,
-}
-DIFFERENCES = pl.DataFrame([
-    {
-        "model_version": "m",
-        "split": "test",
-        "feature_set": "collaborative",
-        "reference": "chance",
-        "measure": "ndcg_at_10",
-        "difference": 0.1,
-        "low": 0.0,
-        "high": 0.2,
-    }
-])
+UP, MID, SIDE, DOWN = "project_split", "pruned_matrix", "latent_factors", "trained_cnn"
 BAD = "bad"
 """A project of this name does not pass the checks of `project_split` and `pruned_matrix`."""
 
@@ -94,10 +70,16 @@ class Script:
 script = Script()
 
 
-def nothing_is_bad(checked: Checked) -> Verdict:
+@check(rows=f"select project_id from project_split where project_id = '{BAD}'")
+def split_is_sound(rows: pl.DataFrame) -> Verdict:
     """No project is bad."""
-    bad = checked.frame(checked.asset, "project_id", where=f"project_id = '{BAD}'")
-    return Verdict.of([f"{BAD} is there."] * bad.height, "None is.", {"n": bad.height})
+    return Verdict.of([f"{BAD} is there."] * rows.height, "None is.", {"n": rows.height})
+
+
+@check(rows=f"select project_id from pruned_matrix where project_id = '{BAD}'")
+def matrix_is_sound(rows: pl.DataFrame) -> Verdict:
+    """No project is bad."""
+    return split_is_sound(rows)
 
 
 @contextmanager
@@ -154,7 +136,7 @@ class World:
         """Load the code location, as another process would."""
         STAGES.clear()
         self.definitions = _definitions(_loaded(self.bodies), self.diamond)
-        automation._judgement = automation._Judgement()
+        conditions._judgement = conditions._Judgement()
 
     def forget(self) -> None:
         """The sensor's cursor is lost."""
@@ -230,14 +212,16 @@ def write_bodies(home: Home) -> None:
 
 
 def _definitions(bodies: ModuleType, diamond: bool) -> dg.Definitions:
-    sound = Check("nothing_is_bad", nothing_is_bad)
     arms = (MID, SIDE) if diamond else (MID,)
     assets = [
-        stage_asset(group="own", reads=("split",), checks=[sound])(bodies.project_split),
+        stage_asset(group="own", reads=("split",), checks=[split_is_sound])(bodies.project_split),
         stage_asset(
-            group="own", parents=(UP,), reads=("pruning", "dataset.matrix"), checks=[sound]
+            group="own",
+            parents=(UP,),
+            reads=("pruning", "dataset.matrix"),
+            checks=[matrix_is_sound],
         )(bodies.pruned_matrix),
-        stage_asset(group="own", parents=arms)(bodies.similarity_scores),
+        stage_asset(group="own", parents=arms)(bodies.trained_cnn),
     ]
     if diamond:
         assets.append(stage_asset(group="own", parents=(UP,))(bodies.latent_factors))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 
-from cf_pipeline.defs.stage import Output, Stage
-from cf_pipeline_tests.defs.chain import DIFFERENCES, SCORES, script
+from cf_pipeline.recompute.stage import Output, Stage
+from cf_pipeline_tests.defs.chain import script
 
 WHO = "u"
+NOON = datetime(2026, 1, 1, 12)
+NOON = datetime(2026, 1, 1, 12)
 
 
 def project_split(stage: Stage) -> Output:
@@ -37,9 +41,12 @@ def latent_factors(stage: Stage) -> Output:
     return Output({"latent_factors": pl.DataFrame([row], schema_overrides=types)}, shown)
 
 
-def similarity_scores(stage: Stage) -> Output:
-    """One score, over as many queries as the matrix has entries."""
+def trained_cnn(stage: Stage) -> Output:
+    """A model that is known by how many entries the matrix has."""
     shown = script.enter(stage)
-    row = {**SCORES, "n_queries": stage.frame("pruned_matrix").height}
-    rows = {"similarity_scores": pl.DataFrame([row]), "similarity_differences": DIFFERENCES}
-    return Output(rows, shown, scope="m")
+    n = stage.frame("pruned_matrix").height
+    model = {"model_version": "m", "artifact": "a", "manifest": str(n), "trained_at": NOON}
+    curve = {"model_version": "m", "epoch": 1, "name": "n", "value": float(n)}
+    seen = {"model_version": "m", "project_id": "a", "split": "train"}
+    tables = {"trained_cnn": model, "training_history": curve, "trained_on": seen}
+    return Output({name: pl.DataFrame([row]) for name, row in tables.items()}, shown, scope="m")

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from cf_pipeline.defs.stage import Stage
 from cf_pipeline.errors import DataError
+from cf_pipeline.recompute.stage import Stage
+from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import Draft
 from cf_pipeline_tests.defs.chain import BAD, DOWN, MID, SIDE, UP, World, script
 
@@ -105,7 +106,7 @@ def changes_above(stage: Stage) -> None:
         metadata=before.metadata,
     )
     rows = pl.DataFrame({"project_id": ["a", "b", "c"], "split": ["train"] * 3})
-    stage.warehouse.publish(draft, {UP: rows})
+    stage.warehouse.publish(draft, Write({UP: rows}))
 
 
 def is_turned_away(world: World) -> None:

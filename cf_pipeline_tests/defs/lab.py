@@ -10,10 +10,11 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from cf_pipeline.configuration.choices import Choices
 from cf_pipeline.definitions import defs
-from cf_pipeline.defs.running import RunOutcome, run_pipeline
-from cf_pipeline.defs.status import AssetStatus, pipeline_status
-from cf_pipeline.recipes.configuration import Choices
+from cf_pipeline.defs.conditions import stages_in_order
+from cf_pipeline.defs.running import RunOutcome, Wanted, run_pipeline
+from cf_pipeline.recompute.status import AssetStatus, pipeline_status
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline.synthetic.config import PlantedConfig
@@ -54,10 +55,10 @@ class Lab:
     def run(self, *select: str, force: bool = False) -> RunOutcome:
         """Run assets, by default those that are there."""
         chosen: Sequence[str] = select or INTERACTIONS
-        return run_pipeline(self.home, self.definitions, select=chosen, force=force)
+        return run_pipeline(self.home, self.definitions, Wanted(select=chosen, force=force))
 
     def status(self) -> dict[str, AssetStatus]:
-        return {status.asset: status for status in pipeline_status(self.home, self.definitions)}
+        return {status.asset: status for status in pipeline_status(self.home, stages_in_order())}
 
     def stale(self) -> dict[str, str]:
         """Assets whose rows would be computed again, and why."""

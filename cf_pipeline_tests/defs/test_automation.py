@@ -10,19 +10,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cf_pipeline.configuration.config import AutomationConfig
 from cf_pipeline.defs import automation
-from cf_pipeline.defs.assets import WARM_TAG
-from cf_pipeline.defs.automation import (
-    STARTED_BY_TAG,
-    automation_config,
-    stages_in_order,
-    weekly_schedule,
-)
-from cf_pipeline.defs.due import Situation, due_assets
+from cf_pipeline.defs.automation import STARTED_BY_TAG, weekly_schedule
+from cf_pipeline.defs.conditions import stages_in_order
 from cf_pipeline.defs.processes import PROCESS_TAG, process_name, unfinished_runs
+from cf_pipeline.defs.resources import WARM_TAG, configuration_at_load
 from cf_pipeline.defs.running import instance_of
 from cf_pipeline.errors import ConfigError
-from cf_pipeline.recipes.config import AutomationConfig
+from cf_pipeline.recompute.due import Situation, due_assets
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
 from cf_pipeline.storage.lock import Holder, HomeLock
 from cf_pipeline_tests.defs import chain
@@ -177,7 +173,8 @@ def test_what_ships_is_running() -> None:
 
 def test_the_schedule_is_what_config_toml_says(world: World) -> None:
     world.choose(automation__cron="30 4 * * 5", automation__timezone="Europe/Berlin")
-    schedule = weekly_schedule(automation_config())
+    at_load = configuration_at_load.__wrapped__
+    schedule = weekly_schedule(at_load().automation)
     assert schedule.cron_schedule == "30 4 * * 5"
     assert schedule.execution_timezone == "Europe/Berlin"
     assert schedule.job_name == "full_pipeline"

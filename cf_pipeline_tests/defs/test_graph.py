@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from cf_pipeline.definitions import defs
-from cf_pipeline.defs.assets import STAGES
+from cf_pipeline.defs.conditions import STAGES
 from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
 
 REPOSITORY = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import pytest
 from cf_pipeline.defs.processes import (
     PROCESS_TAG,
     clear_dead_runs,
-    is_alive,
+    is_dead,
     process_name,
     say_which_process,
     unfinished_runs,
@@ -35,7 +35,7 @@ def child() -> Iterator[Child]:
 
 def test_a_process_is_known_by_its_number_and_its_start(child: Child) -> None:
     name = process_name(child.pid)
-    pid, start = name.split("@")
+    pid, start, _ = name.split("@")
     assert int(pid) == child.pid
     assert int(start) > 0
     assert process_name(child.pid) == name
@@ -44,25 +44,33 @@ def test_a_process_is_known_by_its_number_and_its_start(child: Child) -> None:
 
 def test_alive_until_it_is_killed(child: Child) -> None:
     name = process_name(child.pid)
-    assert is_alive(name)
-    assert is_alive(process_name())
+    assert not is_dead(name)
+    assert not is_dead(process_name())
     child.kill()
     # Nobody has asked how it ended: it has a number, and does nothing any more.
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert process_name(child.pid) == name
-    assert not is_alive(name)
+    assert is_dead(name)
     child.wait()
-    assert not is_alive(name)
+    assert is_dead(name)
 
 
 def test_a_number_that_was_given_out_again(child: Child) -> None:
-    pid, start = process_name(child.pid).split("@")
-    assert not is_alive(f"{pid}@{int(start) - 1}")
+    pid, start, space = process_name(child.pid).split("@")
+    assert is_dead(f"{pid}@{int(start) - 1}@{space}")
+    # A run of an earlier release did not say where its process is.
+    assert is_dead(f"{pid}@{int(start) - 1}")
+    assert not is_dead(f"{pid}@{start}")
+
+
+def test_a_process_of_another_namespace_cannot_be_looked_for() -> None:
+    """A run on the host, the user interface in a container: the number may be anybody's here."""
+    assert not is_dead("999999@1@elsewhere/pid:[4026531836]")
 
 
 def test_a_process_of_somebody_else() -> None:
     """The first process of the machine."""
-    assert is_alive(process_name(1))
+    assert not is_dead(process_name(1))
 
 
 def test_a_name_that_looks_like_fields(tmp_path: Path) -> None:
@@ -72,8 +80,8 @@ def test_a_name_that_looks_like_fields(tmp_path: Path) -> None:
     script.chmod(0o755)
     with subprocess.Popen([str(script)], stdin=subprocess.PIPE) as process:
         assert f"({script.name})" in Path(f"/proc/{process.pid}/stat").read_text()
-        assert int(process_name(process.pid).partition("@")[2]) > 0
-        assert is_alive(process_name(process.pid))
+        assert int(process_name(process.pid).split("@")[1]) > 0
+        assert not is_dead(process_name(process.pid))
         process.kill()
 
 
@@ -112,6 +120,28 @@ def test_the_run_of_a_dead_process_is_failed_and_no_other(child: Child) -> None:
         assert {run.run_id for run in unfinished_runs(instance)} == {going_on, unnamed}
         assert any(f"({dead}) is gone" in entry.message for entry in instance.all_logs(killed))
         assert clear_dead_runs(instance) == []
+
+
+def test_a_run_that_is_executed_again_is_not_its_parent(child: Child) -> None:
+    """Re-execute copies the tags: the new run has the dead process's until it starts."""
+    dead = process_name(child.pid)
+    child.kill()
+    child.wait()
+    with dg.DagsterInstance.ephemeral() as instance:
+        failure, started = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED
+        parent = instance.create_run_for_job(any_job, status=failure, tags={PROCESS_TAG: dead})
+        again = instance.create_run_for_job(
+            any_job,
+            status=started,
+            tags={PROCESS_TAG: dead},
+            parent_run_id=parent.run_id,
+            root_run_id=parent.run_id,
+        )
+        assert clear_dead_runs(instance) == []
+        # It says who it is when it starts, and is found if that process goes.
+        say_which_process(instance, again.run_id)
+        (found,) = unfinished_runs(instance)
+        assert found.tags[PROCESS_TAG] == process_name()
 
 
 def test_a_run_says_which_process_it_is() -> None:

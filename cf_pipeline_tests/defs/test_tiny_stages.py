@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import signal
 import subprocess
@@ -14,13 +12,16 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from cf_pipeline.defs.running import RunOutcome, instance_of, run_pipeline
-from cf_pipeline.defs.stage import Output, Stage
-from cf_pipeline.defs.status import pipeline_status
+from cf_pipeline.defs.conditions import stages_in_order
+from cf_pipeline.defs.running import RunOutcome, Wanted, instance_of, run_pipeline
 from cf_pipeline.errors import ConfigError
+from cf_pipeline.recompute.attempts import begin
+from cf_pipeline.recompute.stage import Output, Stage
+from cf_pipeline.recompute.status import pipeline_status
 from cf_pipeline.storage.home import Home
-from cf_pipeline.storage.lock import Holder
+from cf_pipeline.storage.lock import Holder, HomeLock
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline_tests.defs import tiny
 
@@ -32,7 +33,7 @@ class Bench:
         self.home, self.definitions = home, definitions
 
     def run(self, *select: str, force: bool = False) -> RunOutcome:
-        return run_pipeline(self.home, self.definitions, select=select, force=force)
+        return run_pipeline(self.home, self.definitions, Wanted(select=select, force=force))
 
     @property
     def warehouse(self) -> Warehouse:
@@ -67,7 +68,7 @@ def test_what_a_body_is_given(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     assert before is not None
     assert after is not None
     assert after.data_version == before.data_version
-    assert seen[0].run_id == first.run_id
+    assert seen[0].run.run_id == first.run_id
     assert [stage.previous is None for stage in seen] == [True, False]
     assert [stage.previous_rows("project_id") for stage in seen] == [None, None]
     assert not seen[0].scratch.exists()
@@ -95,7 +96,7 @@ def test_other_code_computes_again(bench: Bench) -> None:
     bench.run()
     with bench.warehouse.write() as con:
         con.execute("update asset_records set code_version = 'other' where inputs <> '{}'")
-    statuses = pipeline_status(bench.home, bench.definitions)
+    statuses = pipeline_status(bench.home, stages_in_order())
     assert [(status.state, status.why) for status in statuses] == [
         ("fresh", ""),
         ("stale", "code changed"),
@@ -181,23 +182,22 @@ def test_killed_between_commit_and_event(bench: Bench, monkeypatch: pytest.Monke
     assert metadata["dagster/row_count"].value == 1
     # What the materialization before it showed was of other rows.
     assert "shown" not in metadata
-    statuses = pipeline_status(bench.home, bench.definitions)
+    statuses = pipeline_status(bench.home, stages_in_order())
     assert [status.state for status in statuses] == ["fresh", "missing"]
 
 
 def test_killed_before_the_commit(bench: Bench) -> None:
-    """The next run tells Dagster, and the asset counts as failed."""
-    with instance_of(bench.home) as instance:
-        run = instance.create_run_for_job(bench.definitions.resolve_job_def("full_pipeline"))
-        began = dg.DagsterEvent("STEP_START", "full_pipeline", step_key="project_split")
-        instance.report_dagster_event(began, run.run_id)
-    dead = Holder(4_000_000, run.run_id, "cf-pipeline run", "2026-01-02T03:04:05+00:00")
-    bench.home.holder_path.write_text(json.dumps(dataclasses.asdict(dead)))
+    """The attempt was begun and never ended: nobody holds the home, so it was killed."""
     bench.run("factor_scores")
-    status, _ = pipeline_status(bench.home, bench.definitions)
+    spec = stages_in_order()[0]
+    begin(bench.warehouse, spec.asset, "of something", "the run")
+    status, _ = pipeline_status(bench.home, stages_in_order())
     assert (status.asset, status.state) == ("project_split", "failed")
-    assert status.why.startswith("was killed while it was computed (at ")
-    assert run.run_id in status.why
+    assert status.why.startswith("was killed while it was computed (begun ")
+    assert "the run" in status.why
+    with HomeLock(bench.home).acquire(Holder.current(), wait=False):
+        going_on, _ = pipeline_status(bench.home, stages_in_order())
+    assert going_on.state == "missing"
 
 
 def test_what_a_dead_process_left_is_swept_away(bench: Bench) -> None:
@@ -211,20 +211,21 @@ def test_what_a_dead_process_left_is_swept_away(bench: Bench) -> None:
     assert not staged.exists()
 
 
-def test_the_run_of_a_dead_holder_is_failed(bench: Bench) -> None:
-    with instance_of(bench.home) as instance:
-        run = instance.create_run_for_job(bench.definitions.resolve_job_def("full_pipeline"))
-        dead = Holder(4_000_000, run.run_id, "cf-pipeline run", "2026-01-02T03:04:05+00:00")
-        bench.home.holder_path.write_text(json.dumps(dataclasses.asdict(dead)))
-        # Not through `run_pipeline`, which takes the lock itself: as the daemon starts a run.
-        job = bench.definitions.resolve_job_def("full_pipeline")
-        result = job.execute_in_process(instance=instance)
-        failed = instance.get_run_by_id(run.run_id)
-        logged = [entry.message for entry in instance.all_logs(run.run_id)]
-    assert result.success
-    assert failed is not None
-    assert failed.status == dg.DagsterRunStatus.FAILURE
-    assert any("pid 4000000" in message for message in logged)
+def test_a_result_does_not_depend_on_who_calls(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BLAS has one thread in a body, whatever the environment says."""
+    seen: list[int] = []
+
+    def look(_: Stage) -> None:
+        pools = threadpool_info()
+        seen.extend(pool["num_threads"] for pool in pools if pool["user_api"] == "blas")
+
+    monkeypatch.setattr(tiny, "during", look)
+    with threadpool_limits(limits=2, user_api="blas"):
+        bench.run("project_split")
+    assert seen
+    assert set(seen) == {1}
 
 
 def test_a_selection_that_is_no_asset(bench: Bench) -> None:

@@ -21,7 +21,7 @@ from cf_pipeline.defs.assets import STAGES, stage_asset
 from cf_pipeline.defs.jobs import full_pipeline
 from cf_pipeline.defs.resources import HomeResource, console
 from cf_pipeline.defs.running import run_pipeline
-from cf_pipeline.defs.stage import Output, Stage
+from cf_pipeline.recompute.stage import Output, Stage
 from cf_pipeline.storage.home import Home
 
 SPLIT = pl.DataFrame({"project_id": ["a", "b"], "split": ["train", "test"]})
@@ -38,7 +38,7 @@ def project_split(stage: Stage) -> Output:
 def factor_scores(stage: Stage) -> Output:
     """As many users as there are projects."""
     n_users = stage.frame("project_split").height
-    row = {"model": "factors", "metric": "auc", "value": 0.5, "low": 0.4, "high": 0.6}
+    row = {"model": "factors", "metric": "recall_at_20", "value": 0.5, "low": 0.4, "high": 0.6}
     return Output({"factor_scores": pl.DataFrame([{**row, "n_users": n_users}])})
 
 

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from cf_pipeline.storage.home import Home
 
 if TYPE_CHECKING:
+    from cf_pipeline.storage.publishing import Write
+    from cf_pipeline.storage.records import Draft
     from cf_pipeline.vision.training import Listeners
     from cf_pipeline.worker import TrainingSpec
 
@@ -163,7 +165,7 @@ def _work(line: Connection) -> None:
     from tqdm import tqdm
 
     from cf_pipeline.definitions import defs
-    from cf_pipeline.defs.running import run_pipeline
+    from cf_pipeline.defs.running import Wanted, run_pipeline
 
     definitions = defs()
     tqdm.set_lock(threading.RLock())  # its own is a semaphore that a killed process leaves behind
@@ -172,7 +174,7 @@ def _work(line: Connection) -> None:
     if task.fault is not None:
         _plant(task.fault, line)
     _listen_to_training(line, home, task.fault)
-    line.send(run_pipeline(home, definitions, select=task.select))
+    line.send(run_pipeline(home, definitions, Wanted(task.select)))
 
 
 def _die(line: Connection, asset: str) -> None:
@@ -185,19 +187,19 @@ def _plant(fault: Fault, line: Connection) -> None:
 
     publish = Warehouse.publish
 
-    def dying(self: Warehouse, draft: Any, tables: Any, **further: Any) -> Any:
+    def dying(self: Warehouse, draft: Draft, write: Write) -> Any:
         if draft.asset in fault.spared or draft.asset == TRAINED:
-            return publish(self, draft, tables, **further)
+            return publish(self, draft, write)
         if fault.moment == "computed":
             _die(line, draft.asset)
-        verify = further.pop("verify")
 
         def verified(connection: Any) -> None:
-            verify(connection)
+            assert write.verify is not None
+            write.verify(connection)
             if fault.moment == "written":
                 _die(line, draft.asset)
 
-        publish(self, draft, tables, **further, verify=verified)
+        publish(self, draft, dataclasses.replace(write, verify=verified))
         return _die(line, draft.asset)
 
     Warehouse.publish = dying  # type: ignore[assignment,method-assign]

@@ -15,12 +15,12 @@ import dagster as dg
 import polars as pl
 
 import cf_pipeline
+from cf_pipeline.configuration.choices import Choices
 from cf_pipeline.definitions import defs
-from cf_pipeline.defs.automation import stages_in_order
-from cf_pipeline.defs.due import Situation
+from cf_pipeline.defs.conditions import stages_in_order
 from cf_pipeline.defs.running import instance_of
 from cf_pipeline.defs.settling import settle
-from cf_pipeline.recipes.configuration import Choices
+from cf_pipeline.recompute.due import Situation
 from cf_pipeline.sources.files import covers_folder, interaction_files
 from cf_pipeline.sources.purposes import truth_kinds
 from cf_pipeline.storage.home import HOME_VARIABLE, Home

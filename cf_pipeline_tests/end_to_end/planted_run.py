@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from scipy.linalg import orthogonal_procrustes
 
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.definitions import defs
-from cf_pipeline.defs.exporting import scoreboards
-from cf_pipeline.defs.running import RunOutcome, run_pipeline
+from cf_pipeline.defs.running import RunOutcome, Wanted, run_pipeline
 from cf_pipeline.factorization.config import FactorizationConfig
 from cf_pipeline.factorization.placing import train_matrix
 from cf_pipeline.factorization.ranking import hold_out, rank_users
-from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.models.exporting import scoreboards
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline.synthetic.planted import PlantedWorld
@@ -37,9 +37,9 @@ def choices(world: PlantedWorld) -> Choices:
         budget="demo",
         set={
             "benchmark.tasks.noto_emoji": str(world.task_folder),
-            "baselines.imagenet_image_size": 32,
+            "baselines.imagenet.image_size": 32,
             "factorization.n_factors": 12,
-            "vision.init": "scratch",
+            "vision.backbone": "resnet_small",
             "vision.image_size": 32,
             "vision.epochs": 10,
             # Other tests have wandb and the training child for their own.
@@ -76,7 +76,7 @@ class PlantedRun:
 
     def run(self, *select: str) -> RunOutcome:
         """Run assets, none named: all of them."""
-        return run_pipeline(self.home, defs(), select=select)
+        return run_pipeline(self.home, defs(), Wanted(select))
 
     def version(self, asset: str) -> str:
         """Data version of an asset."""

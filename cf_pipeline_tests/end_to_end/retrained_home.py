@@ -13,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cf_pipeline.cli.app import app
+from cf_pipeline.configuration.choices import Choices
 from cf_pipeline.definitions import defs
 from cf_pipeline.defs.assets import WARM_TAG
-from cf_pipeline.defs.running import RunOutcome, instance_of, run_pipeline
-from cf_pipeline.recipes.configuration import Choices
+from cf_pipeline.defs.running import RunOutcome, Wanted, instance_of, run_pipeline
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.warehouse import Warehouse
@@ -124,7 +124,7 @@ class RetrainedHome:
 
     def run(self, *select: str, force: bool = False, warm: bool = False) -> RunOutcome:
         tags = {WARM_TAG: "true"} if warm else {}
-        outcome = run_pipeline(self.home, defs(), select=select, force=force, tags=tags)
+        outcome = run_pipeline(self.home, defs(), Wanted(select, force, tags=tags))
         assert not outcome.failures
         return outcome
 

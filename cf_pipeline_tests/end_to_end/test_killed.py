@@ -11,10 +11,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cf_pipeline.configuration.choices import Choices
 from cf_pipeline.defs.processes import unfinished_runs
 from cf_pipeline.defs.running import RunOutcome, instance_of
-from cf_pipeline.recipes.configuration import Choices
-from cf_pipeline.storage import attempts
+from cf_pipeline.recompute import attempts
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline.storage.tables import ASSET_TABLES

@@ -19,9 +19,9 @@ import pytest
 import wandb
 from PIL import Image
 
-from cf_pipeline.defs.lineage import Lineage, lineage_of
-from cf_pipeline.defs.models import models
-from cf_pipeline.recipes.configuration import Choices, resolve
+from cf_pipeline.configuration.choices import Choices, resolve
+from cf_pipeline.models.catalogue import models
+from cf_pipeline.models.lineage import Lineage, lineage_of
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.tables import ASSET_TABLES
 from cf_pipeline.synthetic.planted import plant

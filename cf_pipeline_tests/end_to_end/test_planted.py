@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cf_pipeline.defs.exporting import export_embeddings
+from cf_pipeline.models.exporting import export_embeddings
 from cf_pipeline.storage.home import Home
+from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import Draft
 from cf_pipeline.storage.tables import ASSET_TABLES
 from cf_pipeline.synthetic.config import PlantedConfig
@@ -62,7 +63,7 @@ def test_a_network_trained_on_shuffled_factors_breaks_the_floors(copy: PlantedRu
         seconds=record.seconds,
         metadata=record.metadata,
     )
-    copy.warehouse.publish(draft, {"training_set": shuffled})
+    copy.warehouse.publish(draft, Write({"training_set": shuffled}))
     outcome = copy.run()
     assert "training_set" in outcome.unchanged
     assert "trained_cnn" in outcome.computed

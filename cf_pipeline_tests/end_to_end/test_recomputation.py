@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cf_pipeline.defs.automation import stages_in_order
+from cf_pipeline.defs.conditions import stages_in_order
 from cf_pipeline.defs.running import run_pipeline
 from cf_pipeline.errors import CfPipelineError
 from cf_pipeline.storage.home import Home

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cf_pipeline.configuration.choices import Choices
 from cf_pipeline.definitions import defs
 from cf_pipeline.defs.running import run_pipeline
-from cf_pipeline.recipes.configuration import Choices
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline.synthetic.config import PlantedConfig

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.als import factorize
-from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.factorization.als import Als
+from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting
 from cf_pipeline.factorization.placing import place_all, summarize, train_matrix
-from cf_pipeline.factorization.reference import half_step
 from cf_pipeline.interactions.matrix import build_matrix
+from cf_pipeline.vectors import Matrix
+from cf_pipeline_tests.factorization.dense_als import half_step
 
-CONFIG = FactorizationConfig(n_factors=4, regularization=0.5, n_iterations=5)
+CONFIG = Als(regularization=0.5, n_iterations=5)
+FITTING = Fitting(4, threads=1)
 SPLIT = pl.DataFrame({
     "project_id": [f"p{i:02}" for i in range(20)],
     "split": ["train"] * 14 + ["validation"] * 3 + ["test"] * 3,
@@ -39,7 +44,7 @@ def held_out(pairs: pl.DataFrame) -> pl.Expr:
 
 
 def placed(pairs: pl.DataFrame, split: pl.DataFrame = SPLIT) -> pl.DataFrame:
-    return place_all(pairs, split, CONFIG, threads=1).table
+    return place_all(pairs, split, CONFIG, FITTING).table
 
 
 def factorized(table: pl.DataFrame) -> pl.DataFrame:
@@ -88,7 +93,7 @@ class TestHeldOut:
         table = placed(pairs)
         matrix = train_matrix(pairs, SPLIT)
         assert matrix.project_ids == tuple(SPLIT.filter(split="train")["project_id"])
-        factors = factorize(matrix.user_items, CONFIG, threads=1)
+        factors = CONFIG.fit(matrix.user_items, FITTING)
         users = table.filter(side="user")
         assert tuple(users["id"]) == matrix.user_ids
         assert np.array_equal(users["factors"].to_numpy(), factors.user_factors)
@@ -111,7 +116,7 @@ class TestUnplaced:
         strangers = pl.DataFrame({
             "user_id": ["x1", "x2"], "project_id": ["p19", "p19"], "confidence": [2.0, 2.0]
         })  # fmt: skip
-        result = place_all(pl.concat([pairs, strangers]), SPLIT, CONFIG, threads=1)
+        result = place_all(pl.concat([pairs, strangers]), SPLIT, CONFIG, FITTING)
         assert result.n_unplaced == 1
         assert "p19" not in result.table["id"]
         assert not {"x1", "x2"} & set(result.table["id"])
@@ -127,7 +132,7 @@ class TestUnplaced:
     def test_held_out_projects_without_events_are_not_unplaced(self) -> None:
         # Pruning cut them; they are not this asset's to place.
         pairs = events()
-        result = place_all(pairs.filter(~held_out(pairs)), SPLIT, CONFIG, threads=1)
+        result = place_all(pairs.filter(~held_out(pairs)), SPLIT, CONFIG, FITTING)
         assert result.n_unplaced == 0
         assert not result.table["folded_in"].any()
         assert result.table["factors"].dtype == pl.Array(pl.Float32, 4)
@@ -139,30 +144,43 @@ class TestUnplaced:
     def test_nothing_to_train_on(self) -> None:
         pairs = events()
         with pytest.raises(DataError, match=r"none of the 6 projects .* trains.*split\.validation"):
-            place_all(pairs.filter(held_out(pairs)), SPLIT, CONFIG, threads=1)
+            place_all(pairs.filter(held_out(pairs)), SPLIT, CONFIG, FITTING)
 
     def test_progress_hears_every_iteration(self) -> None:
         heard: list[tuple[int, int, float]] = []
-        result = place_all(
-            events(), SPLIT, CONFIG, threads=1, on_iteration=lambda *step: heard.append(step)
-        )
+        told = replace(FITTING, on_iteration=lambda *step: heard.append(step))
+        result = place_all(events(), SPLIT, CONFIG, told)
         assert [(done, total) for done, total, _ in heard] == [(i, 5) for i in range(1, 6)]
         assert tuple(value for _, _, value in heard) == result.objective
 
 
+class Fresh(Factorizer):
+    """As short as a factorizer from outside can be."""
+
+    name: str = "fresh"
+
+    def fit(self, user_items: sparse.csr_matrix, fitting: Fitting) -> Factors:
+        users, items = (np.ones((n, fitting.n_factors), np.float32) for n in user_items.shape)
+        return Factors(users, items, (0.0,))
+
+    def place(self, user_factors: Matrix, item_users: sparse.csr_matrix) -> Matrix:
+        return np.full((item_users.shape[0], user_factors.shape[1]), 2.0, np.float32)
+
+
 class TestWarm:
     LONG = CONFIG.model_copy(update={"n_iterations": 300})
-    ONCE = CONFIG.model_copy(update={"n_iterations": 1, "seed": 5})
+    ONCE = CONFIG.model_copy(update={"n_iterations": 1})
+    OTHER = replace(FITTING, seed=5)
 
     def test_more_events_leave_the_axes_where_they_were(self) -> None:
         pairs = events()
-        earlier = place_all(pairs, SPLIT, self.LONG, threads=1)
+        earlier = place_all(pairs, SPLIT, self.LONG, FITTING)
         raised = pl.when(project_id="p03").then(pl.col("confidence") + 0.5).otherwise("confidence")
         more = pl.concat([
             pairs.with_columns(confidence=raised),
             pl.DataFrame({"user_id": ["new"], "project_id": ["p04"], "confidence": [2.0]}),
         ])
-        warm = place_all(more, SPLIT, self.ONCE, threads=1, start=earlier.table)
+        warm = place_all(more, SPLIT, self.ONCE, self.OTHER, start=earlier.table)
         both = warm.table.join(earlier.table, on=["side", "id"], suffix="_before")
         assert both.height == earlier.table.height
         now, before = both["factors"].to_numpy(), both["factors_before"].to_numpy()
@@ -170,15 +188,15 @@ class TestWarm:
         cosines = (now * before).sum(axis=1) / norms
         assert np.median(cosines) > 0.999
         assert cosines.min() > 0.99
-        cold = place_all(more, SPLIT, self.ONCE, threads=1)
+        cold = place_all(more, SPLIT, self.ONCE, self.OTHER)
         assert warm.objective[0] < cold.objective[0]
         # 30 users and 14 train projects are known; the new user and held-out projects are not.
         assert (warm.n_started, cold.n_started) == (44, 0)
         assert summarize(warm)["started_from_earlier_factors"] == 44
 
     def test_the_solution_converges_at_once(self) -> None:
-        earlier = place_all(events(), SPLIT, self.LONG, threads=1)
-        warm = place_all(events(), SPLIT, self.ONCE, threads=1, start=earlier.table)
+        earlier = place_all(events(), SPLIT, self.LONG, FITTING)
+        warm = place_all(events(), SPLIT, self.ONCE, self.OTHER, start=earlier.table)
         assert warm.objective[0] == pytest.approx(earlier.objective[-1], rel=1e-4)
 
     def test_a_folded_in_project_that_trains_now_begins_where_it_was_placed(self) -> None:
@@ -187,13 +205,13 @@ class TestWarm:
             split=pl.when(project_id="p14").then(pl.lit("train")).otherwise("split")
         )
         assert earlier.filter("folded_in", id="p14").height == 1
-        result = place_all(events(), trains, CONFIG, threads=1, start=earlier)
+        result = place_all(events(), trains, CONFIG, FITTING, start=earlier)
         assert result.n_started == 30 + 15
 
     def test_a_table_that_knows_nobody_is_a_cold_start(self) -> None:
         strangers = placed(events()).with_columns(id=pl.lit("x") + pl.col("id"))
         for start in (strangers, strangers.clear()):
-            result = place_all(events(), SPLIT, CONFIG, threads=1, start=start)
+            result = place_all(events(), SPLIT, CONFIG, FITTING, start=start)
             assert result.n_started == 0
             assert result.table.equals(placed(events()))
 
@@ -201,16 +219,25 @@ class TestWarm:
         earlier = placed(events(3))
         lists = earlier.with_columns(pl.col("factors").arr.to_list())
         first, second = (
-            place_all(events(), SPLIT, CONFIG, threads=1, start=start) for start in (earlier, lists)
+            place_all(events(), SPLIT, CONFIG, FITTING, start=start) for start in (earlier, lists)
         )
         assert first.table.equals(second.table)
 
     def test_another_number_of_factors_is_announced_and_cold(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        fewer = CONFIG.model_copy(update={"n_factors": 3})
-        earlier = place_all(events(), SPLIT, fewer, threads=1).table
-        result = place_all(events(), SPLIT, CONFIG, threads=1, start=earlier)
+        earlier = place_all(events(), SPLIT, CONFIG, replace(FITTING, n_factors=3)).table
+        result = place_all(events(), SPLIT, CONFIG, FITTING, start=earlier)
         assert result.n_started == 0
         assert result.table.equals(placed(events()))
         assert "earlier factors have length 3, factorization.n_factors is 4" in caplog.text
+
+    def test_a_method_that_cannot_start_anywhere_says_so(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        result = place_all(events(), SPLIT, Fresh(), FITTING, start=placed(events()))
+        assert result.n_started == 0
+        assert "fresh cannot start from earlier factors: it starts cold" in caplog.text
+        # A method from outside is handed everything, and its placing is what held-out projects get.
+        assert result.objective == (0.0,)
+        assert result.table.filter("folded_in")["factors"].to_numpy().max() == 2.0

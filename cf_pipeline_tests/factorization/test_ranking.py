@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.config import FactorizationConfig
-from cf_pipeline.factorization.ranking import factor_scores, hold_out, rank_users
+from cf_pipeline.factorization.als import Als
+from cf_pipeline.factorization.factorizer import Fitting
+from cf_pipeline.factorization.ranking import _asked, factor_scores, hold_out, rank_users
 from cf_pipeline.interactions.matrix import InteractionMatrix, build_matrix
 
 
@@ -25,16 +26,46 @@ def communities(n_users: int = 60, n_projects: int = 120, share: float = 0.3) ->
     return build_matrix(pl.DataFrame(rows, schema=schema, orient="row"))
 
 
+ALS, FITTING = Als(n_iterations=10), Fitting(4, threads=1)
+
+
+def scores(matrix: InteractionMatrix, max_users: int = 10_000) -> pl.DataFrame:
+    return factor_scores(matrix, ALS, FITTING, holdout=0.2, max_users=max_users)
+
+
 def test_factors_beat_popularity_where_there_is_structure() -> None:
-    matrix, config = communities(), FactorizationConfig(n_factors=4, n_iterations=10)
-    table = factor_scores(matrix, config)
-    hidden = hold_out(matrix, config.holdout, config.seed).hidden
+    matrix = communities()
+    table = scores(matrix)
+    hidden = hold_out(matrix, 0.2, FITTING.seed).hidden
     value = {(r["model"], r["metric"]): r for r in table.to_dicts()}
     for metric in ("recall_at_20", "ndcg_at_20"):
         factors, popularity = value["factors", metric], value["popularity", metric]
         assert factors["low"] > popularity["high"]
         assert factors["low"] <= factors["value"] <= factors["high"]
         assert factors["n_users"] == (np.diff(hidden.indptr) > 0).sum()
+
+
+def test_of_many_users_some_are_asked_and_a_newcomer_moves_at_most_one() -> None:
+    matrix = communities()
+    parts = hold_out(matrix, 0.2, FITTING.seed)
+    assert set(scores(matrix, max_users=20)["n_users"]) == {20}
+    asked = _asked(parts, matrix.user_ids, 20, FITTING.seed)
+    again = _asked(parts, ("newcomer", *matrix.user_ids[1:]), 20, FITTING.seed)
+    assert len(set(asked) - set(again)) <= 1
+    # With room for all, everyone of whom something is hidden is asked.
+    everyone = _asked(parts, matrix.user_ids, 10_000, FITTING.seed)
+    assert np.array_equal(everyone, np.flatnonzero(np.diff(parts.hidden.indptr)))
+
+
+def test_some_users_stand_for_all_and_are_the_same_each_time() -> None:
+    matrix = communities(n_users=300)
+    everybody, some = scores(matrix), scores(matrix, max_users=100)
+    assert some["n_users"].unique().to_list() == [100]
+    assert everybody["n_users"].min() > 250
+    assert some["value"].to_list() == pytest.approx(everybody["value"].to_list(), abs=0.05)
+    assert some.equals(scores(matrix, max_users=100))
+    n_answered = everybody["n_users"].max()
+    assert scores(matrix, max_users=n_answered).equals(everybody)
 
 
 def test_hidden_and_kept_events_share_none_and_make_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -11,52 +12,22 @@ from hypothesis import strategies as st
 from cf_pipeline.interactions.config import SplitConfig
 from cf_pipeline.interactions.soundness import (
     MIN_JOIN_SHARE,
-    ids_are_sound,
-    interactions_join,
+    held_out_is_held_out,
+    interactions_join_projects,
     matrix_is_not_degenerate,
-    splits_are_disjoint,
 )
 from cf_pipeline.interactions.splitting import split_projects
 
-KEY = ("user_id", "project_id")
 
-
-class TestIds:
-    SOUND = pl.DataFrame({"user_id": ["u1", "u1", "u2"], "project_id": ["p1", "p2", "p1"]})
-
-    def test_a_key_of_two_columns(self) -> None:
-        assert ids_are_sound(self.SOUND, KEY).passed
-        assert ids_are_sound(self.SOUND.clear(), KEY).passed
-
-    @pytest.mark.parametrize(
-        ("row", "fact"),
-        [
-            (("u9", None), "rows_with_null_id"),
-            (("", "p9"), "rows_with_blank_id"),
-            (("u9", " \t"), "rows_with_blank_id"),
-            (("u2", "p1"), "rows_with_repeated_id"),
-        ],
-    )
-    def test_one_bad_row(self, row: tuple[str | None, str | None], fact: str) -> None:
-        extra = pl.DataFrame([row], schema=self.SOUND.schema, orient="row")
-        verdict = ids_are_sound(pl.concat([self.SOUND, extra]), KEY)
-        assert not verdict.passed
-        wrong = {name for name, value in verdict.facts.items() if name != "rows" and value}
-        assert wrong == {fact}
-
-    def test_repetition_is_told_with_its_first_key_and_may_be_allowed(self) -> None:
-        twice = pl.concat([self.SOUND, self.SOUND.head(1)])
-        verdict = ids_are_sound(twice, KEY)
-        assert verdict.facts["rows_with_repeated_id"] == 2
-        assert "('u1', 'p1')" in verdict.message
-        assert ids_are_sound(twice, KEY, unique=False).passed
+def ids(*names: str) -> pl.DataFrame:
+    return pl.DataFrame({"project_id": names}, schema={"project_id": pl.String})
 
 
 class TestJoin:
-    PROJECTS = pl.Series([f"p{row}" for row in range(10)])
+    PROJECTS = ids(*(f"p{row}" for row in range(10)))
 
     def test_most_projects_are_known(self) -> None:
-        verdict = interactions_join(pl.Series(["p1", "p2", "p2", "gone"]), self.PROJECTS)
+        verdict = interactions_join_projects(ids("p1", "p2", "p2", "gone"), self.PROJECTS)
         assert verdict.passed
         assert verdict.facts == {
             "projects_in_interactions": 3,
@@ -68,20 +39,19 @@ class TestJoin:
 
     @pytest.mark.parametrize(("n_strangers", "passed"), [(90, True), (91, False)])
     def test_the_limit(self, n_strangers: int, passed: bool) -> None:
-        strangers = pl.Series([f"gone{row}" for row in range(n_strangers)])
-        verdict = interactions_join(pl.concat([self.PROJECTS, strangers]), self.PROJECTS)
+        strangers = ids(*(f"gone{row}" for row in range(n_strangers)))
+        verdict = interactions_join_projects(pl.concat([self.PROJECTS, strangers]), self.PROJECTS)
         assert verdict.passed is passed
         assert (verdict.facts["known_share"] >= MIN_JOIN_SHARE) is passed
 
     def test_ids_written_in_another_way(self) -> None:
-        verdict = interactions_join(pl.Series(["007", "008"]), pl.Series(["7", "8"]))
+        verdict = interactions_join_projects(ids("007", "008"), ids("7", "8"))
         assert not verdict.passed
         assert "interactions have '007', raw_projects '7'" in verdict.message
 
     def test_no_interactions_at_all(self) -> None:
-        nobody = pl.Series([], dtype=pl.String)
-        assert not interactions_join(nobody, self.PROJECTS).passed
-        assert not interactions_join(self.PROJECTS, nobody).passed
+        assert not interactions_join_projects(ids(), self.PROJECTS).passed
+        assert not interactions_join_projects(self.PROJECTS, ids()).passed
 
 
 def pairs(filled: np.ndarray, confidence: float = 2.0) -> pl.DataFrame:
@@ -201,7 +171,7 @@ class TestSplits:
         covers, projects = world(owners, [f"l{look}" for look in looks], groups, status)
         config = SplitConfig(validation=0.3, test=0.3)
         split = split_projects(projects, covers, config=config, max_component_share=share)
-        verdict = splits_are_disjoint(split.assignment, covers, projects)
+        verdict = held_out_is_held_out(split.assignment, covers, projects)
         assert verdict.passed, verdict.message
         assert sum(verdict.facts[side] for side in ("train", "validation", "test")) == len(rows)
 
@@ -217,8 +187,8 @@ class TestSplits:
     def test_what_belongs_together_in_two_splits(
         self, given: tuple[pl.DataFrame, pl.DataFrame], fact: str
     ) -> None:
-        assert splits_are_disjoint(sides("train", "test", "train"), *given).passed
-        verdict = splits_are_disjoint(sides("train", "validation", "test"), *given)
+        assert held_out_is_held_out(sides("train", "test", "train"), *given).passed
+        verdict = held_out_is_held_out(sides("train", "validation", "test"), *given)
         assert not verdict.passed
         assert f"{fact} 1" in verdict.message
         faults = set(verdict.facts) - {"train", "validation", "test"}
@@ -226,11 +196,11 @@ class TestSplits:
 
     def test_a_project_without_a_cover_ties_nobody(self) -> None:
         given = world([["a"], ["a"]], status=["ok", "unreadable"])
-        assert splits_are_disjoint(sides("test", "train"), *given).passed
+        assert held_out_is_held_out(sides("test", "train"), *given).passed
 
     def test_a_given_group_takes_the_place_of_the_owners(self) -> None:
         given = world([["a"], ["a"]], groups=["1994", "1995"])
-        assert splits_are_disjoint(sides("test", "train"), *given).passed
+        assert held_out_is_held_out(sides("test", "train"), *given).passed
 
     def test_a_project_in_two_splits_in_none_and_one_unknown(self) -> None:
         given = world([None] * 3)
@@ -238,8 +208,26 @@ class TestSplits:
             "project_id": ["0000", "0000", "0001", "other"],
             "split": ["train", "test", "train", "train"],
         })
-        verdict = splits_are_disjoint(split, *given)
+        verdict = held_out_is_held_out(split, *given)
         assert not verdict.passed
         assert verdict.facts["projects_repeated"] == 1
         assert verdict.facts["projects_without_split"] == 1
         assert verdict.facts["unknown_projects"] == 1
+
+
+def test_checks_say_what_they_read() -> None:
+    connection = duckdb.connect()
+    covers, projects = world([["a"], ["b"], None])
+    given = {
+        "covers": covers,
+        "raw_projects": projects,
+        "project_split": sides("train", "validation", "test"),
+        "pruned_matrix": pairs(sparse_world()),
+        "raw_interactions": ids("0000", "0001", "0001"),
+    }
+    for name, rows in given.items():
+        connection.register("rows", rows)
+        connection.execute(f"create table {name} as from rows")
+    for check in (held_out_is_held_out, interactions_join_projects, matrix_is_not_degenerate):
+        assert check.blocking
+        assert check.look(connection, None).passed

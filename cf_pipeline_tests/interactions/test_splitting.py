@@ -99,3 +99,65 @@ def test_another_seed_is_another_split() -> None:
 def test_shares_that_leave_nothing_to_train_on_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must be below 1, got 0\.5 \+ 0\.5"):
         SplitConfig(validation=0.5, test=0.5)
+
+
+OF_130: list[list[str] | None] = [[f"o{i % 130}"] for i in range(400)]
+"""Owners of 400 projects."""
+
+
+class TestFolds:
+    def sides(self, fold: int, folds: int = 5, **more: object) -> list[str]:
+        config = SplitConfig(folds=folds, fold=fold)
+        return run(OF_130, config=config, **more)[1]
+
+    @pytest.mark.parametrize("folds", [3, 5, 10])
+    def test_every_project_is_tested_once_and_validated_once(self, folds: int) -> None:
+        homes = [self.sides(fold, folds) for fold in range(folds)]
+        for names in zip(*homes, strict=True):
+            assert sorted(names) == ["test", *["train"] * (folds - 2), "validation"]
+        for fold, names in enumerate(homes):
+            # Whoever validates is tested in the next home.
+            following = homes[(fold + 1) % folds]
+            tested = [name == "test" for name in following]
+            assert [name == "validation" for name in names] == tested
+            assert names.count("test") / 400 == pytest.approx(1 / folds, abs=0.1)
+
+    def test_groups_stay_together(self) -> None:
+        names = self.sides(2)
+        for owner in range(130):
+            assert len({names[i] for i in range(400) if i % 130 == owner}) == 1
+
+    def test_a_large_component_and_what_has_no_cover_always_train(self) -> None:
+        owners: list[list[str] | None] = [["big"]] * 30 + [[f"o{i}"] for i in range(70)]
+        status = ["ok"] * 90 + ["missing"] * 10
+        for fold in range(3):
+            config = SplitConfig(folds=3, fold=fold)
+            _, names = run(owners, status=status, share=0.2, config=config)
+            assert set(names[:30]) == set(names[90:]) == {"train"}
+            assert names[30:90].count("test") > 5
+
+    def test_the_seed_deals_them_anew_and_the_shares_do_not_matter(self) -> None:
+        first = self.sides(0)
+        other = run(OF_130, config=SplitConfig(folds=5, fold=0, seed=1))[1]
+        assert first != other
+        same = run(OF_130, config=SplitConfig(folds=5, validation=0.4, test=0.4))[1]
+        assert first == same
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"folds": 2}, "greater than or equal to 3"),
+            ({"folds": 5, "fold": 5}, r"split\.fold must be below split\.folds = 5, got 5"),
+            ({"fold": 1}, r"split\.fold = 1 needs split\.folds"),
+            ({"folds": 5, "fold": -1}, "greater than or equal to 0"),
+        ],
+    )
+    def test_folds_that_are_not_there_are_refused(self, given: dict, words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            SplitConfig(**given)
+
+
+def test_without_folds_the_split_is_that_of_earlier_releases() -> None:
+    _, names = run([[f"o{i}"] for i in range(40)])
+    # t-r-ain, v-a-lidation, t-e-st, as release 0.1.0 had them: nobody's split moves.
+    assert "".join(name[1] for name in names) == "rerrrererreererrrrrerearerrrraerreerrrrr"

@@ -64,6 +64,17 @@ def test_95_percent_intervals_cover_and_query_intervals_do_not() -> None:
     assert covered["queries"] < 130
 
 
+def test_the_level_says_how_much_an_interval_holds() -> None:
+    rng = np.random.default_rng(3)
+    values, groups = rng.normal(size=400), np.arange(400) // 4
+    resampled = slow_bootstrap(values, groups, 400, 0)
+    for level in (0.8, 0.95, 0.975):
+        interval = group_bootstrap(values, groups, 400, 0, level)
+        expected = np.percentile(resampled, [50 - 50 * level, 50 + 50 * level])
+        assert (interval.low, interval.high) == pytest.approx(tuple(expected))
+    assert group_bootstrap(values, groups, 400, 0) == group_bootstrap(values, groups, 400, 0, 0.95)
+
+
 def test_paired_intervals_cancel_what_both_share() -> None:
     rng = np.random.default_rng(2)
     groups = np.repeat(np.arange(30), 5)

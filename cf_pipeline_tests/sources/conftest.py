@@ -9,12 +9,15 @@ import duckdb
 import pytest
 
 from cf_pipeline.sources.dataset import Dataset, load_dataset
+from cf_pipeline.sources.reading import Limits
 
 INTERACTIONS = 'files = ["interactions.csv"]'
 INTERACTION_COLUMNS = 'user_id = "user"\nproject_id = "project"\nkind = "kind"'
 PROJECTS = 'files = ["projects.csv"]'
 PROJECT_COLUMNS = 'project_id = "project"\ncover = "picture"'
 KINDS = "[kinds.view]\n[kinds.like]\nweight = 2.0"
+
+LIMITS = Limits("1GB", threads=2)
 
 DatasetMaker = Callable[..., Dataset]
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_pipeline.sources.dataset import load_dataset
-from cf_pipeline.sources.reading import stage_interactions
+from cf_pipeline.sources.reading import read_interactions
 from cf_pipeline_tests.sources.conftest import write_dataset
 
 ONE_THREAD = {"threads": "1"}
@@ -48,9 +48,9 @@ def test_read_is_used_and_rejected(lines: list[tuple[str, str]], has_final_end: 
     fates = Counter(fate for _, fate in lines if fate)
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=ONE_THREAD) as con:
         (Path(folder) / "interactions.csv").write_text(text + "\n" * has_final_end)
-        counts = stage_interactions(con, load_dataset(write_dataset(Path(folder))))
+        counts = read_interactions(con, load_dataset(write_dataset(Path(folder))))
         places = con.execute(
-            "SELECT row_number, reason FROM staged_raw_interactions_rejected"
+            "SELECT row_number, reason FROM loaded_interactions_rejected"
         ).fetchall()
     assert counts.read == counts.used + counts.rejected == sum(fates.values()) + 1
     assert counts.used == fates.pop(USED, 0) + 1
@@ -69,7 +69,7 @@ def test_any_text_is_accounted_for(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=ONE_THREAD) as con:
         path = Path(folder) / "interactions.csv"
         path.write_text(f"user,project,kind\n{GOOD}\n{text}", newline="")
-        counts = stage_interactions(con, load_dataset(write_dataset(Path(folder))))
+        counts = read_interactions(con, load_dataset(write_dataset(Path(folder))))
     assert counts.read == counts.used + counts.rejected
 
 
@@ -94,9 +94,9 @@ def test_both_readers_of_csv_agree(lines: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=ONE_THREAD) as con:
             text = "\n".join(["user,project,kind", GOOD, *lines, last])
             (Path(folder) / "interactions.csv").write_text(text)
-            stage_interactions(con, load_dataset(write_dataset(Path(folder))))
-            used = con.execute("FROM staged_raw_interactions").fetchall()
-            rejected = con.execute("FROM staged_raw_interactions_rejected").fetchall()
+            read_interactions(con, load_dataset(write_dataset(Path(folder))))
+            used = con.execute("FROM loaded_interactions").fetchall()
+            rejected = con.execute("FROM loaded_interactions_rejected").fetchall()
             tables.append((used, rejected))
     (fast_used, fast_rejected), (slow_used, slow_rejected) = tables
     assert fast_used[:-1] == slow_used

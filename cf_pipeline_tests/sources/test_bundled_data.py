@@ -15,7 +15,8 @@ import pytest
 from cf_pipeline.sources.dataset import TEMPLATES, load_dataset
 from cf_pipeline.sources.doctor import examine
 from cf_pipeline.sources.files import cover_paths, interaction_files
-from cf_pipeline.sources.reading import stage_interactions, stage_projects
+from cf_pipeline.sources.reading import read_interactions, read_projects
+from cf_pipeline_tests.sources.conftest import LIMITS
 
 DATA = Path(__file__).parents[2] / "data"
 OPENCLIPART = DATA / "openclipart"
@@ -36,20 +37,20 @@ def one(con: duckdb.DuckDBPyConnection, sql: str) -> int:
 
 def test_open_clip_art(con: duckdb.DuckDBPyConnection) -> None:
     dataset = load_dataset(OPENCLIPART / "dataset.toml")
-    interactions = stage_interactions(con, dataset)
-    projects = stage_projects(con, dataset)
+    interactions = read_interactions(con, dataset)
+    projects = read_projects(con, dataset)
     assert (interactions.read, interactions.used) == (38_396, 38_396)
     assert (projects.read, projects.used) == (8_117, 8_117)
-    kinds = con.execute("SELECT kind, count(*) FROM staged_raw_interactions GROUP BY 1").fetchall()
+    kinds = con.execute("SELECT kind, count(*) FROM loaded_interactions GROUP BY 1").fetchall()
     assert dict(kinds) == {"ownership": 8_056, "collection": 30_340}
-    assert one(con, "SELECT count(DISTINCT user_id) FROM staged_raw_interactions") == 2_599
-    assert one(con, "SELECT count(*) FROM staged_raw_projects WHERE owners IS NULL") == 61
-    assert one(con, "SELECT count(DISTINCT field) FROM staged_raw_projects") == 22
-    assert one(con, "SELECT count(split_group) FROM staged_raw_projects") == 0
+    assert one(con, "SELECT count(DISTINCT user_id) FROM loaded_interactions") == 2_599
+    assert one(con, "SELECT count(*) FROM loaded_projects WHERE owners IS NULL") == 61
+    assert one(con, "SELECT count(DISTINCT field) FROM loaded_projects") == 22
+    assert one(con, "SELECT count(split_group) FROM loaded_projects") == 0
     excluded = dataset.users.exclude_users
     assert len(set(excluded)) == 118
     n_excluded = con.execute(
-        "SELECT count(*) FROM staged_raw_interactions WHERE user_id IN (SELECT unnest(?))",
+        "SELECT count(*) FROM loaded_interactions WHERE user_id IN (SELECT unnest(?))",
         [list(excluded)],
     ).fetchone()
     assert n_excluded == (13_834,)
@@ -65,7 +66,7 @@ def test_open_clip_art_counts_as_its_design_says() -> None:
 
 
 def test_the_doctor_has_nothing_to_say_of_open_clip_art() -> None:
-    findings = examine(load_dataset(OPENCLIPART / "dataset.toml"))
+    findings = examine(load_dataset(OPENCLIPART / "dataset.toml"), LIMITS)
     assert {finding.level for finding in findings} == {"ok"}
     assert len(findings) == 8
 
@@ -152,19 +153,19 @@ def test_movielens_templates_load_without_the_data(name: str) -> None:
 @needs_datasets
 def test_movielens_1m(con: duckdb.DuckDBPyConnection) -> None:
     dataset = load_dataset(TEMPLATES / "movielens_1m.toml")
-    assert stage_interactions(con, dataset).used == 1_000_209
-    assert stage_projects(con, dataset).used == 3_883
+    assert read_interactions(con, dataset).used == 1_000_209
+    assert read_projects(con, dataset).used == 3_883
     row = con.execute(
-        "SELECT title, split_group, stratum, field, tags, cover FROM staged_raw_projects "
+        "SELECT title, split_group, stratum, field, tags, cover FROM loaded_projects "
         "WHERE project_id = '73'"
     ).fetchone()
     assert row is not None
     # Latin-1 in the file: the e of Misérables.
     assert row[0] == "Misérables, Les (1995)"
     assert row[1:] == ("1995", "1995", "Drama", ["Drama", "Musical"], "73.webp")
-    strata = "SELECT count(*) FROM staged_raw_projects WHERE stratum::INT % 5 <> 0"
+    strata = "SELECT count(*) FROM loaded_projects WHERE stratum::INT % 5 <> 0"
     assert one(con, strata) == 0
-    assert one(con, "SELECT count(*) FROM staged_raw_projects WHERE split_group IS NULL") == 0
+    assert one(con, "SELECT count(*) FROM loaded_projects WHERE split_group IS NULL") == 0
     assert cover_paths(dataset, ["73.webp"])[0].is_file()
 
 
@@ -172,8 +173,8 @@ def test_movielens_1m(con: duckdb.DuckDBPyConnection) -> None:
 def test_movielens_small(con: duckdb.DuckDBPyConnection) -> None:
     dataset = load_dataset(TEMPLATES / "movielens_small.toml")
     assert interaction_files(dataset)[0].name == "ml-latest-small_ratings.csv"
-    assert stage_interactions(con, dataset).used == 100_836
-    kinds = con.execute("SELECT kind, count(*) FROM staged_raw_interactions GROUP BY 1").fetchall()
+    assert read_interactions(con, dataset).used == 100_836
+    kinds = con.execute("SELECT kind, count(*) FROM loaded_interactions GROUP BY 1").fetchall()
     assert dict(kinds) == {"appreciation": 48_580, "view": 52_256}
-    assert one(con, "SELECT year(min(occurred_at)) FROM staged_raw_interactions") == 1996
-    assert stage_projects(con, dataset).used == 9_742
+    assert one(con, "SELECT year(min(occurred_at)) FROM loaded_interactions") == 1996
+    assert read_projects(con, dataset).used == 9_742

@@ -4,13 +4,18 @@ import pytest
 
 from cf_pipeline.sources.dataset import Dataset
 from cf_pipeline.sources.doctor import Finding, examine
-from cf_pipeline_tests.sources.conftest import INTERACTION_COLUMNS, PROJECT_COLUMNS, DatasetMaker
+from cf_pipeline_tests.sources.conftest import (
+    INTERACTION_COLUMNS,
+    LIMITS,
+    PROJECT_COLUMNS,
+    DatasetMaker,
+)
 
 WITH_OWNERS = PROJECT_COLUMNS + '\nowners = "owner"'
 
 
 def of(dataset: Dataset, subject: str) -> list[Finding]:
-    found = [finding for finding in examine(dataset) if finding.subject == subject]
+    found = [finding for finding in examine(dataset, LIMITS) if finding.subject == subject]
     assert all(finding.remedy for finding in found if finding.level != "ok")
     return found
 
@@ -25,7 +30,7 @@ def test_nothing_to_complain_about(make_dataset: DatasetMaker) -> None:
         project_columns=WITH_OWNERS,
         rest="[users]\nexclude_users = ['u2']",
     )
-    findings = examine(dataset)
+    findings = examine(dataset, LIMITS)
     assert {finding.level for finding in findings} == {"ok"}
     messages = [f"{finding.subject}: {finding.message}" for finding in findings]
     assert "interactions: interactions.csv: 2 rows; columns user, project, kind" in messages

@@ -1,10 +1,9 @@
-"""What a data set says about the matrix, the truth and owners."""
+"""What a data set says about the matrix and the truth."""
 
 from __future__ import annotations
 
-import polars as pl
-
-from cf_pipeline.sources.purposes import matrix_weights, owner_users, truth_kinds
+from cf_pipeline.benchmark.inputs import TruthRules
+from cf_pipeline.sources.purposes import matrix_weights, truth_rules
 from cf_pipeline_tests.sources.conftest import DatasetMaker
 
 KINDS = """
@@ -18,21 +17,17 @@ truth = true
 [kinds.ownership]
 truth = false
 """
-PROJECTS = pl.DataFrame(
-    {"project_id": ["1", "2", "3"], "owners": [["a", "b"], None, []]},
-    schema={"project_id": pl.String, "owners": pl.List(pl.String)},
-)
 
 
 def test_kinds_by_purpose(make_dataset: DatasetMaker) -> None:
     dataset = make_dataset(kinds=KINDS)
     assert matrix_weights(dataset) == {"view": 1.5, "ownership": 1.0}
-    assert truth_kinds(dataset) == ["like", "view"]
+    assert truth_rules(dataset) == TruthRules(kinds=("like", "view"))
 
 
-def test_owners_are_written_as_users(make_dataset: DatasetMaker) -> None:
-    dataset = make_dataset(rest="[users]\nowner_user = 'by:{owner}!'")
-    assert owner_users(dataset, PROJECTS).rows() == [("1", "by:a!"), ("1", "by:b!")]
-    plain = make_dataset()
-    assert owner_users(plain, PROJECTS)["user_id"].to_list() == ["a", "b"]
-    assert owner_users(plain, PROJECTS.clear()).is_empty()
+def test_who_is_left_out_of_the_truth_and_how_owners_are_written(
+    make_dataset: DatasetMaker,
+) -> None:
+    users = "[users]\nowner_user = 'by:{owner}!'\nexclude_users = ['u9']"
+    rules = truth_rules(make_dataset(rest=f"{users}\n[truth]\nmin_degree = 3"))
+    assert (rules.owner_user, rules.excluded_users, rules.min_degree) == ("by:{owner}!", ("u9",), 3)

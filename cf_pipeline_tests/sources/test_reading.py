@@ -10,7 +10,8 @@ import duckdb
 import pytest
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.sources.reading import ReadCounts, stage_interactions, stage_projects
+from cf_pipeline.sources.judging import ReadCounts
+from cf_pipeline.sources.reading import read_interactions, read_projects
 from cf_pipeline_tests.sources.conftest import INTERACTION_COLUMNS, DatasetMaker
 
 Con = duckdb.DuckDBPyConnection
@@ -30,12 +31,12 @@ EXPECTED = [
 
 
 def used(con: Con, table: str = "interactions") -> list[tuple[Any, ...]]:
-    return con.execute(f"SELECT * FROM staged_raw_{table}").fetchall()
+    return con.execute(f"SELECT * FROM loaded_{table}").fetchall()
 
 
 def rejected(con: Con, table: str = "interactions") -> list[tuple[int, str]]:
     """Row number and reason of the rows that were turned away."""
-    return con.execute(f"SELECT row_number, reason FROM staged_raw_{table}_rejected").fetchall()
+    return con.execute(f"SELECT row_number, reason FROM loaded_{table}_rejected").fetchall()
 
 
 def delimited(delimiter: str, encoding: str = "utf-8") -> bytes:
@@ -75,7 +76,7 @@ def test_every_text_format_and_compression(
     else:
         (tmp_path / name).write_bytes(gzip.compress(content) if compression else content)
     dataset = make_dataset(interactions=f'files = ["{name}"]', interaction_columns=ALL_COLUMNS)
-    counts = stage_interactions(con, dataset)
+    counts = read_interactions(con, dataset)
     assert (counts.read, counts.used, counts.rejected) == (3, 3, 0)
     assert used(con) == EXPECTED
 
@@ -90,19 +91,19 @@ def test_parquet_with_types_of_its_own(
     )
     con.execute("SET TimeZone = 'America/New_York'")
     dataset = make_dataset(interactions='files = ["log.parquet"]', interaction_columns=ALL_COLUMNS)
-    stage_interactions(con, dataset)
+    read_interactions(con, dataset)
     assert used(con) == [("01398047", "7", "view", datetime(2024, 5, 1, 12), 2)]
 
 
-def test_types_of_the_staged_tables(make_dataset: DatasetMaker, con: Con) -> None:
+def test_types_of_the_loaded_tables(make_dataset: DatasetMaker, con: Con) -> None:
     dataset = make_dataset()
-    stage_interactions(con, dataset)
-    stage_projects(con, dataset)
+    read_interactions(con, dataset)
+    read_projects(con, dataset)
 
     def described(table: str) -> dict[str, str]:
         return {row[0]: row[1] for row in con.execute(f"DESCRIBE {table}").fetchall()}
 
-    assert described("staged_raw_interactions") == {
+    assert described("loaded_interactions") == {
         "user_id": "VARCHAR",
         "project_id": "VARCHAR",
         "kind": "VARCHAR",
@@ -111,17 +112,17 @@ def test_types_of_the_staged_tables(make_dataset: DatasetMaker, con: Con) -> Non
     }
     lists = {"owners": "VARCHAR[]", "tags": "VARCHAR[]"}
     texts = ["project_id", "title", "split_group", "stratum", "field", "subfield", "cover"]
-    assert described("staged_raw_projects") == dict.fromkeys(texts, "VARCHAR") | lists
+    assert described("loaded_projects") == dict.fromkeys(texts, "VARCHAR") | lists
     names = {"file": "VARCHAR", "row_number": "BIGINT", "reason": "VARCHAR", "content": "VARCHAR"}
-    assert described("staged_raw_interactions_rejected") == names
-    assert described("staged_raw_projects_rejected") == names
+    assert described("loaded_interactions_rejected") == names
+    assert described("loaded_projects_rejected") == names
 
 
 def test_nothing_else_is_left_behind(make_dataset: DatasetMaker, con: Con) -> None:
     text = 'user,project,kind\nu1,p1,view\nu2,"p2,view\nbroken\n\nu3,p3,view\n'
-    stage_interactions(con, make_dataset({"interactions.csv": text}))
+    read_interactions(con, make_dataset({"interactions.csv": text}))
     tables = {row[0] for row in con.execute("SELECT name FROM (SHOW ALL TABLES)").fetchall()}
-    assert tables == {"staged_raw_interactions", "staged_raw_interactions_rejected"}
+    assert tables == {"loaded_interactions", "loaded_interactions_rejected"}
 
 
 def test_rows_that_cannot_be_used_say_where_and_why(make_dataset: DatasetMaker, con: Con) -> None:
@@ -144,7 +145,7 @@ def test_rows_that_cannot_be_used_say_where_and_why(make_dataset: DatasetMaker, 
         "u1,p1,view,,4\n"
     )
     dataset = make_dataset({"interactions.csv": text}, interaction_columns=ALL_COLUMNS)
-    counts = stage_interactions(con, dataset)
+    counts = read_interactions(con, dataset)
     assert counts.by_reason == {
         "count not a positive whole number": 4,
         "broken line": 2,
@@ -170,11 +171,11 @@ def test_rows_that_cannot_be_used_say_where_and_why(make_dataset: DatasetMaker, 
     ]
     contents = [
         json.loads(row[0])
-        for row in con.execute("SELECT content FROM staged_raw_interactions_rejected").fetchall()
+        for row in con.execute("SELECT content FROM loaded_interactions_rejected").fetchall()
     ]
     assert contents[2]["kind"] == "stare"
     assert contents[8] == {"line": "u1,p1"}
-    files = con.execute("SELECT DISTINCT file FROM staged_raw_interactions_rejected").fetchall()
+    files = con.execute("SELECT DISTINCT file FROM loaded_interactions_rejected").fetchall()
     assert files == [("interactions.csv",)]
 
 
@@ -194,7 +195,7 @@ def test_rows_of_parquet_and_json_lines_have_their_place(
         "(NULL, 'p1', 'view')) AS t(user, project, kind)) "
         f"TO '{tmp_path}/b.parquet' (FORMAT parquet)"
     )
-    counts = stage_interactions(con, make_dataset(interactions='files = ["b.parquet", "a.jsonl"]'))
+    counts = read_interactions(con, make_dataset(interactions='files = ["b.parquet", "a.jsonl"]'))
     assert (counts.read, counts.used) == (8, 2)
     assert [file.n_rows for file in counts.files] == [5, 3]
     assert rejected(con) == [
@@ -213,7 +214,7 @@ def test_a_quote_that_does_not_close_costs_its_line_only(
     lines = [f"u{i},p{i},view" for i in range(100_000)]
     lines[10] = 'u10,"p10,view'
     text = "user,project,kind\n" + "\n".join(lines) + "\n"
-    counts = stage_interactions(con, make_dataset({"interactions.csv": text}))
+    counts = read_interactions(con, make_dataset({"interactions.csv": text}))
     assert (counts.read, counts.used, counts.rejected) == (100_000, 99_999, 1)
     assert rejected(con) == [(12, "broken line")]
 
@@ -224,8 +225,8 @@ def test_quoted_values_may_run_over_lines(make_dataset: DatasetMaker, con: Con) 
         {"projects.csv": text},
         project_columns='project_id = "project"\ncover = "picture"\ntitle = "text"',
     )
-    stage_projects(con, dataset)
-    titles = con.execute("SELECT project_id, title FROM staged_raw_projects").fetchall()
+    read_projects(con, dataset)
+    titles = con.execute("SELECT project_id, title FROM loaded_projects").fetchall()
     assert titles == [("p1", 'one\n\ntwo, "three"'), ("p3", "z")]
     assert rejected(con, "projects") == [(5, "broken line")]
 
@@ -235,7 +236,7 @@ def test_line_ends(make_dataset: DatasetMaker, con: Con, ends: str) -> None:
     text = "user,project,kind\r\nu1,p1,view\nu2,p2,like\r\n"
     if ends != "mixed":
         text = text.replace("\r\n", "\n").replace("\n", ends)
-    stage_interactions(con, make_dataset({"interactions.csv": text.encode()}))
+    read_interactions(con, make_dataset({"interactions.csv": text.encode()}))
     assert [row[:3] for row in used(con)] == [("u1", "p1", "view"), ("u2", "p2", "like")]
 
 
@@ -247,7 +248,7 @@ def test_encodings(make_dataset: DatasetMaker, con: Con, encoding: str) -> None:
         interactions=f'files = ["log.csv"]\nencoding = "{encoding}"',
         interaction_columns=ALL_COLUMNS,
     )
-    stage_interactions(con, dataset)
+    read_interactions(con, dataset)
     assert used(con) == EXPECTED
 
 
@@ -255,14 +256,14 @@ def test_latin_1_taken_for_utf_8_is_rejected_line_by_line(
     make_dataset: DatasetMaker, con: Con
 ) -> None:
     dataset = make_dataset({"interactions.csv": delimited(",", "latin-1")})
-    counts = stage_interactions(con, dataset)
+    counts = read_interactions(con, dataset)
     assert (counts.used, counts.by_reason) == (2, {"broken line": 1})
     assert rejected(con) == [(4, "broken line")]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(make_dataset: DatasetMaker, con: Con) -> None:
     dataset = make_dataset({"interactions.csv": b"\xef\xbb\xbfuser,project,kind\nu1,p1,view\n"})
-    assert stage_interactions(con, dataset).used == 1
+    assert read_interactions(con, dataset).used == 1
 
 
 def test_delimiter_of_two_characters_without_header_or_quotes(
@@ -275,8 +276,8 @@ def test_delimiter_of_two_characters_without_header_or_quotes(
         project_columns='project_id = "id"\ncover = "file"\ntitle = "title"\n'
         r"""split_group = '''regexp_extract(title, '\((\d{4})\)', 1)'''""",
     )
-    stage_projects(con, dataset)
-    row = con.execute("SELECT title, split_group FROM staged_raw_projects").fetchone()
+    read_projects(con, dataset)
+    row = con.execute("SELECT title, split_group FROM loaded_projects").fetchone()
     assert row == ('The "Amélie" (2001)', "2001")
 
 
@@ -286,7 +287,7 @@ def test_a_null_text_and_an_escape(make_dataset: DatasetMaker, con: Con) -> None
         interactions="""files = ["log.csv"]\nnull = '\\N'\nescape = '\\'""",
         interaction_columns=ALL_COLUMNS,
     )
-    stage_interactions(con, dataset)
+    read_interactions(con, dataset)
     assert used(con) == [('a"b', "p1", "view", None, 1)]
     assert rejected(con) == [(3, "no user")]
 
@@ -312,7 +313,7 @@ def test_times_do_not_depend_on_the_session(
     con.execute("SET TimeZone = 'Asia/Tokyo'")
     content = f'user,project,kind,time,times\nu,p,view,"{text}",1\nu,p,view,,1\n'
     dataset = make_dataset({"interactions.csv": content}, interaction_columns=ALL_COLUMNS)
-    stage_interactions(con, dataset)
+    read_interactions(con, dataset)
     times = [row[3] for row in used(con)]
     assert times == ([expected, None] if expected else [None])
 
@@ -333,8 +334,8 @@ def test_owners_and_tags_from_a_text_a_list_and_json(
     dataset = make_dataset(
         projects='files = ["a.jsonl", "b.parquet", "c.csv"]', project_columns=columns
     )
-    stage_projects(con, dataset)
-    assert con.execute("SELECT project_id, owners, tags FROM staged_raw_projects").fetchall() == [
+    read_projects(con, dataset)
+    assert con.execute("SELECT project_id, owners, tags FROM loaded_projects").fetchall() == [
         ("1", ["x", "y"], ["one"]),
         ("2", ["[solo"], None),
         ("3", ["x", "z"], ["t"]),
@@ -347,19 +348,19 @@ def test_of_projects_with_one_id_the_first_is_kept(make_dataset: DatasetMaker, c
         {"a.csv": "project,picture\np1,first\n,x\np2,\n", "b.csv": "project,picture\np1,second\n"},
         projects='files = ["*.csv"]'.replace("*", "[ab]"),
     )
-    counts = stage_projects(con, dataset)
+    counts = read_projects(con, dataset)
     assert counts.by_reason == {"duplicate project": 1, "no project": 1}
-    covers = con.execute("SELECT project_id, cover FROM staged_raw_projects").fetchall()
+    covers = con.execute("SELECT project_id, cover FROM loaded_projects").fetchall()
     assert covers == [("p1", "first"), ("p2", None)]
     rows = con.execute(
-        "SELECT file, row_number, content::JSON->>'cover' FROM staged_raw_projects_rejected"
+        "SELECT file, row_number, content::JSON->>'cover' FROM loaded_projects_rejected"
     ).fetchall()
     assert rows == [("a.csv", 3, "x"), ("b.csv", 2, "second")]
 
 
 def test_events_are_not_deduplicated(make_dataset: DatasetMaker, con: Con) -> None:
     text = "user,project,kind\n" + "u1,p1,view\n" * 3
-    assert stage_interactions(con, make_dataset({"interactions.csv": text})).used == 3
+    assert read_interactions(con, make_dataset({"interactions.csv": text})).used == 3
 
 
 def test_expressions_run_over_the_columns_of_a_file(make_dataset: DatasetMaker, con: Con) -> None:
@@ -372,18 +373,18 @@ def test_expressions_run_over_the_columns_of_a_file(make_dataset: DatasetMaker, 
             "kind = \"CASE WHEN TRY_CAST(stars AS DOUBLE) >= 4 THEN 'like' ELSE 'view' END\""
         ),
     )
-    stage_interactions(con, dataset)
+    read_interactions(con, dataset)
     assert [row[:3] for row in used(con)] == [("1", "0007", "like"), ("2", "0008", "view")]
 
 
 def test_columns_match_but_for_letter_case(make_dataset: DatasetMaker, con: Con) -> None:
     dataset = make_dataset({"interactions.csv": "User,PROJECT,kind\nu1,p1,view\n"})
-    assert stage_interactions(con, dataset).used == 1
+    assert read_interactions(con, dataset).used == 1
 
 
 def test_repeated_and_empty_names_of_columns(make_dataset: DatasetMaker, con: Con) -> None:
     dataset = make_dataset({"interactions.csv": ",user,User,project,kind\n0,u1,x,p1,view\n"})
-    counts = stage_interactions(con, dataset)
+    counts = read_interactions(con, dataset)
     assert counts.files[0].columns == ("column0", "user", "User_2", "project", "kind")
     assert used(con)[0][0] == "u1"
 
@@ -394,29 +395,29 @@ def test_keys_of_json_that_differ_in_case_or_look_odd(make_dataset: DatasetMaker
         interactions='files = ["a.jsonl"]',
         interaction_columns='user_id = "ID"\nproject_id = "a/b~c"\nkind = "line"',
     )
-    counts = stage_interactions(con, dataset)
+    counts = read_interactions(con, dataset)
     assert counts.files[0].columns == ("column0", "ID", "a/b~c", "id_2", "line")
     assert [row[:3] for row in used(con)] == [("2", "p", "view")]
 
 
 def test_empty_lines_before_the_names(make_dataset: DatasetMaker, con: Con) -> None:
     text = "\n\nuser,project,kind\n\nu1,p1,view\n,p2,view\n"
-    stage_interactions(con, make_dataset({"interactions.csv": text}))
+    read_interactions(con, make_dataset({"interactions.csv": text}))
     assert [row[:3] for row in used(con)] == [("u1", "p1", "view")]
     assert rejected(con) == [(6, "no user")]
 
 
 def test_more_broken_lines_than_fit_a_batch(make_dataset: DatasetMaker, con: Con) -> None:
     text = 'user,project,kind\nu1,p1,view\n"\n' + "x\n" * 50_000
-    counts = stage_interactions(con, make_dataset({"interactions.csv": text}))
+    counts = read_interactions(con, make_dataset({"interactions.csv": text}))
     assert counts.by_reason == {"broken line": 50_001}
 
 
-def staged_error(make_dataset: DatasetMaker, con: Con, files: dict[str, Any], **parts: str) -> str:
+def read_error(make_dataset: DatasetMaker, con: Con, files: dict[str, Any], **parts: str) -> str:
     dataset = make_dataset(files, **parts)
     con.execute("CREATE TABLE precious AS SELECT 42 AS answer")
     with pytest.raises(DataError) as caught:
-        stage_interactions(con, dataset)
+        read_interactions(con, dataset)
     # What was there before is still readable.
     assert con.execute("FROM precious").fetchall() == [(42,)]
     return str(caught.value)
@@ -424,7 +425,7 @@ def staged_error(make_dataset: DatasetMaker, con: Con, files: dict[str, Any], **
 
 def test_a_missing_column(make_dataset: DatasetMaker, con: Con) -> None:
     files = {"interactions.csv": "usr,project,kind\nu1,p1,view\n"}
-    message = staged_error(make_dataset, con, files)
+    message = read_error(make_dataset, con, files)
     assert "interactions.csv has no column 'user', which interactions.columns.user_id" in message
     assert "Columns found: usr, project, kind" in message
     assert "Did you mean 'usr'?" in message
@@ -439,7 +440,7 @@ def test_a_missing_column_of_json_lines_and_parquet(
     for name in ("a.jsonl", "b.parquet"):
         dataset = make_dataset(interactions=f'files = ["{name}"]')
         with pytest.raises(DataError, match=f"{name} has no column 'user'.*Did you mean 'usr'"):
-            stage_interactions(con, dataset)
+            read_interactions(con, dataset)
 
 
 @pytest.mark.parametrize(
@@ -469,7 +470,7 @@ def test_an_expression_that_cannot_be_used(
         interaction_columns=f'user_id = "{expression}"\nproject_id = "project"\nkind = "kind"'
     )
     with pytest.raises(DataError, match=expected) as caught:
-        stage_interactions(con, dataset)
+        read_interactions(con, dataset)
     message = str(caught.value)
     assert f"interactions.columns.user_id = {expression!r} is neither a column of" in message
     assert "interactions.csv" in message
@@ -483,11 +484,11 @@ def test_an_expression_that_multiplies_rows_is_noticed(
         interaction_columns='user_id = "unnest([user, user])"\nproject_id = "project"\nkind="kind"'
     )
     with pytest.raises(DataError, match="does not give one value per row"):
-        stage_interactions(con, dataset)
+        read_interactions(con, dataset)
 
 
 def test_an_expression_that_fails_on_a_row(make_dataset: DatasetMaker, con: Con) -> None:
-    message = staged_error(
+    message = read_error(
         make_dataset,
         con,
         {"interactions.csv": "user,project,kind\nu1,p1,view\n"},
@@ -499,7 +500,7 @@ def test_an_expression_that_fails_on_a_row(make_dataset: DatasetMaker, con: Con)
 
 
 def test_a_bare_word_is_never_a_keyword_with_a_value(make_dataset: DatasetMaker, con: Con) -> None:
-    message = staged_error(
+    message = read_error(
         make_dataset,
         con,
         {"interactions.csv": "usr,project,kind\nu1,p1,view\n"},
@@ -520,7 +521,7 @@ def test_a_time_of_a_type_that_holds_no_time(
         interaction_columns=INTERACTION_COLUMNS + '\noccurred_at = "time"',
     )
     with pytest.raises(DataError, match=r"occurred_at of a\.parquet has the type BOOLEAN"):
-        stage_interactions(con, dataset)
+        read_interactions(con, dataset)
 
 
 @pytest.mark.parametrize(
@@ -536,14 +537,14 @@ def test_a_time_of_a_type_that_holds_no_time(
 def test_files_without_rows_or_names(
     make_dataset: DatasetMaker, con: Con, text: str, expected: str
 ) -> None:
-    message = staged_error(make_dataset, con, {"interactions.csv": text})
+    message = read_error(make_dataset, con, {"interactions.csv": text})
     assert expected in message
     assert "interactions.csv" in message
 
 
 def test_no_usable_row_shows_the_first(make_dataset: DatasetMaker, con: Con) -> None:
     files = {"interactions.csv": "user,project,kind\nu1,p1,stare\nu2,,view\n"}
-    message = staged_error(make_dataset, con, files)
+    message = read_error(make_dataset, con, files)
     assert "None of the 2 rows of interactions.csv (interactions.files) can be used" in message
     assert "no project (1), unknown kind (1)" in message
     assert 'row 2: {"user_id":"u1","project_id":"p1","kind":"stare"}' in message
@@ -560,13 +561,13 @@ def test_no_rows_of_json_lines_and_parquet(
     for name in ("a.parquet", "a.jsonl"):
         dataset = make_dataset(interactions=f'files = ["{name}"]')
         with pytest.raises(DataError, match=f"{name} .interactions.files. holds no rows"):
-            stage_interactions(con, dataset)
+            read_interactions(con, dataset)
 
 
 def test_json_lines_without_any_object(make_dataset: DatasetMaker, con: Con) -> None:
     dataset = make_dataset({"a.jsonl": "user,project,kind\n"}, interactions='files = ["a.jsonl"]')
     with pytest.raises(DataError, match=r"None of the 1 rows of a\.jsonl .* broken line"):
-        stage_interactions(con, dataset)
+        read_interactions(con, dataset)
 
 
 def test_a_damaged_stream(make_dataset: DatasetMaker, con: Con) -> None:
@@ -576,7 +577,7 @@ def test_a_damaged_stream(make_dataset: DatasetMaker, con: Con) -> None:
         {"log.csv.gz": packed[: len(packed) // 2]}, interactions='files = ["log.csv.gz"]'
     )
     with pytest.raises(DataError, match=r"log\.csv\.gz cannot be read as csv.*Export it again"):
-        stage_interactions(con, dataset)
+        read_interactions(con, dataset)
 
 
 def test_a_damaged_parquet_file(make_dataset: DatasetMaker, con: Con, tmp_path: Path) -> None:
@@ -590,20 +591,20 @@ def test_a_damaged_parquet_file(make_dataset: DatasetMaker, con: Con, tmp_path: 
     path.write_bytes(content)
     dataset = make_dataset(interactions='files = ["a.parquet"]')
     with pytest.raises(DataError, match=r"a\.parquet cannot be read.*export the file again"):
-        stage_interactions(con, dataset)
+        read_interactions(con, dataset)
 
 
-def test_staging_again_replaces(make_dataset: DatasetMaker, con: Con) -> None:
+def test_reading_again_replaces(make_dataset: DatasetMaker, con: Con) -> None:
     dataset = make_dataset()
-    first = stage_interactions(con, dataset)
+    first = read_interactions(con, dataset)
     assert isinstance(first, ReadCounts)
-    assert stage_interactions(con, dataset) == first
+    assert read_interactions(con, dataset) == first
     assert len(used(con)) == 2
 
 
 def test_inside_a_transaction(make_dataset: DatasetMaker, con: Con) -> None:
     con.execute("BEGIN")
-    stage_interactions(con, make_dataset())
-    con.execute("CREATE TABLE kept AS FROM staged_raw_interactions")
+    read_interactions(con, make_dataset())
+    con.execute("CREATE TABLE kept AS FROM loaded_interactions")
     con.execute("COMMIT")
     assert con.execute("SELECT count(*) FROM kept").fetchone() == (2,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,9 @@ import polars as pl
 import pytest
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.storage import connections
 from cf_pipeline.storage.connections import _holder
+from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import Draft
 from cf_pipeline.storage.warehouse import Warehouse
 
@@ -61,7 +62,7 @@ def holder(
     warehouse: Warehouse, draft: Callable[..., Draft], splits: Callable[..., pl.DataFrame]
 ) -> Iterator[subprocess.Popen[str]]:
     """A process in the middle of a write to a warehouse that has rows."""
-    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("test", "a")}))
     process = _start(HOLD, warehouse.path)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -102,23 +103,43 @@ def test_a_held_file_is_waited_for_and_an_exception_frees_it(
     assert holder.stdin is not None
     holder.stdin.write("raise\n")
     holder.stdin.flush()
-    with caplog.at_level(logging.INFO):
-        assert warehouse.frame("project_split").rows() == [("a", "test")]
-    waits = [record.getMessage() for record in caplog.records]
-    (wait,) = waits
-    assert wait.startswith(f"waiting for {warehouse.path}, which process {holder.pid} (")
-    assert wait.endswith(" has open")
+    assert warehouse.frame("project_split").rows() == [("a", "test")]
+    assert caplog.records == []  # processes that take turns say nothing
     assert holder.stdout is not None
     assert holder.stdout.readline() == "released\n"
     assert holder.poll() is None  # the exception freed the file, not the end of the process
     warehouse.merge("file_hashes", hashes("/a"))
 
 
+def test_a_long_wait_says_who_has_the_file_once_and_again_later(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connections._FIRST_WORD_SECONDS + connections._LONGEST_SLEEP_SECONDS < 2
+    assert connections._NEXT_WORD_SECONDS == 30
+    warehouse.merge("file_hashes", hashes("/a"))
+    hasty = Warehouse(warehouse.path, lock_timeout_seconds=1)
+    monkeypatch.setattr(connections, "_FIRST_WORD_SECONDS", 0.1)
+    for following, is_repeated in ((30, False), (0.3, True)):
+        monkeypatch.setattr(connections, "_NEXT_WORD_SECONDS", following)
+        caplog.clear()
+        with (
+            _open_elsewhere(warehouse.path, read_only=False) as notebook,
+            pytest.raises(DataError, match="not free within 1 s"),
+        ):
+            hasty.tables()
+        words = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert (len(words) > 1) == is_repeated
+        assert words[0].startswith(
+            f"waiting for {warehouse.path} for 0 s: process {notebook.pid} ("
+        )
+        assert words[0].endswith(" has it open")
+
+
 def test_the_message_names_a_notebook_by_its_command_line(
     warehouse: Warehouse, draft: Callable[..., Draft], splits: Callable[..., pl.DataFrame]
 ) -> None:
     """One that only reads keeps writers out, one that may write keeps readers out, too."""
-    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("test", "a")}))
     hasty = Warehouse(warehouse.path, lock_timeout_seconds=0.05)
     for read_only in (True, False):
         with _open_elsewhere(warehouse.path, read_only) as notebook:

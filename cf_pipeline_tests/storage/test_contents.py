@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cf_pipeline.storage import contents
 from cf_pipeline.storage.contents import content_version
+from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import Draft
 from cf_pipeline.storage.schema import LIST, Column, Table
 from cf_pipeline.storage.tables import TABLES
@@ -162,7 +163,7 @@ def test_the_scope_counts_only_its_own_rows(
 ) -> None:
     def publish(rows: pl.DataFrame) -> str:
         scope = rows["model_version"][0]
-        written = warehouse.publish(draft("embeddings"), {"embeddings": rows}, scope=scope)
+        written = warehouse.publish(draft("embeddings"), Write({"embeddings": rows}, scope=scope))
         return written.data_version
 
     first = publish(embeddings("m1"))
@@ -186,6 +187,6 @@ def test_a_published_version_follows_the_rows_and_not_their_types(
                 "confidence": pl.Series([0.1, 2.5], dtype=confidence),
             })
             rows = rows.reverse() if confidence == pl.Float32 else rows
-            written = warehouse.publish(draft("pruned_matrix"), {"pruned_matrix": rows})
+            written = warehouse.publish(draft("pruned_matrix"), Write({"pruned_matrix": rows}))
             found.append(written.data_version)
     assert found[0] == found[1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,10 @@ from dagster import DagsterInstance
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from cf_pipeline.errors import ConfigError
+from cf_pipeline.storage import home as home_module
 from cf_pipeline.storage.home import Home, write_whole
+
+HOMES = Path(__file__).parents[1] / "end_to_end" / "homes"
 
 
 def test_the_argument_comes_before_the_variable_before_the_checkout(
@@ -48,14 +52,9 @@ def test_create_makes_the_folders_and_leaves_what_is_there(tmp_path: Path) -> No
         assert path.parent == home.path
 
 
-def test_dagster_takes_the_settings_and_a_changed_file_is_written_again(tmp_path: Path) -> None:
+def test_dagster_takes_the_settings(tmp_path: Path) -> None:
     home = Home.locate(tmp_path)
     home.create()
-    settings = home.dagster_path / "dagster.yaml"
-    wanted = settings.read_text()
-    settings.write_text("telemetry: {enabled: true}\n")
-    home.create()
-    assert settings.read_text() == wanted
     with DagsterInstance.from_config(str(home.dagster_path)) as instance:
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
@@ -66,6 +65,45 @@ def test_dagster_takes_the_settings_and_a_changed_file_is_written_again(tmp_path
         assert instance.run_monitoring_cancel_timeout_seconds > 0
         assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 30
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+
+
+def test_settings_that_somebody_changed_stay_and_those_of_an_earlier_release_do_not(
+    tmp_path: Path,
+) -> None:
+    home = Home.locate(tmp_path)
+    home.create()
+    settings = home.dagster_path / "dagster.yaml"
+    wanted = settings.read_bytes()
+    with tarfile.open(HOMES / "home_0_1_0.tar.xz") as archive:
+        member = archive.extractfile("home/dagster/dagster.yaml")
+        assert member is not None
+        earlier = member.read()
+    assert earlier != wanted
+    for found, left in (
+        (earlier, wanted),
+        (earlier + b"\n", earlier + b"\n"),
+        (b"telemetry: {enabled: true}\n", b"telemetry: {enabled: true}\n"),
+    ):
+        settings.write_bytes(found)
+        home.create()
+        assert settings.read_bytes() == left
+
+
+def test_a_home_that_is_only_looked_for_is_not_made(tmp_path: Path) -> None:
+    home = Home.locate(tmp_path / "mistyped")
+    assert not home.exists
+    assert not home.path.exists()
+    home.create()
+    assert home.exists
+
+
+def test_without_a_checkout_the_error_says_how_to_name_a_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CF_PIPELINE_HOME", raising=False)
+    monkeypatch.setattr(home_module, "__file__", str(tmp_path / "site" / "a" / "b" / "home.py"))
+    with pytest.raises(ConfigError, match="--home DIR or CF_PIPELINE_HOME"):
+        Home.locate()
 
 
 @pytest.mark.parametrize("in_the_way", ["home", "home/artifacts", "home/dagster/dagster.yaml/x"])

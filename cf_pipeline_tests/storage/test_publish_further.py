@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.storage.history import history, version_record
+from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import Draft
 from cf_pipeline.storage.warehouse import Warehouse
 
@@ -32,14 +33,16 @@ def as_lists(rows: pl.DataFrame) -> pl.DataFrame:
 def test_rows_of_further_versions_are_written_along_and_do_not_count(
     warehouse: Warehouse, draft: Drafts, embeddings: Frames
 ) -> None:
-    alone = warehouse.publish(draft("embeddings"), {"embeddings": embeddings("m1")}, scope="m1")
-    warehouse.publish(draft("embeddings"), {"embeddings": embeddings("m0")}, scope="m0")
+    alone = warehouse.publish(
+        draft("embeddings"), Write({"embeddings": embeddings("m1")}, scope="m1")
+    )
+    warehouse.publish(draft("embeddings"), Write({"embeddings": embeddings("m0")}, scope="m0"))
     others: dict[str, dict[str, pl.DataFrame | str]] = {
         "m2": {"embeddings": embeddings("m2", 5, n_factors=3)},
         "m3": {},
     }
     together = warehouse.publish(
-        draft("embeddings"), {"embeddings": embeddings("m1")}, scope="m1", others=others
+        draft("embeddings"), Write({"embeddings": embeddings("m1")}, scope="m1", others=others)
     )
     assert together.data_version == alone.data_version
     assert_frame_equal(rows_of(warehouse, "m2"), as_lists(embeddings("m2", 5, n_factors=3)))
@@ -47,7 +50,7 @@ def test_rows_of_further_versions_are_written_along_and_do_not_count(
     assert_frame_equal(rows_of(warehouse, "m0"), as_lists(embeddings("m0")))
     others = {"m2": {"embeddings": embeddings("m2", 2, seed=1)}}
     warehouse.publish(
-        draft("embeddings"), {"embeddings": embeddings("m1")}, scope="m1", others=others
+        draft("embeddings"), Write({"embeddings": embeddings("m1")}, scope="m1", others=others)
     )
     assert_frame_equal(rows_of(warehouse, "m2"), as_lists(embeddings("m2", 2, seed=1)))
 
@@ -55,21 +58,24 @@ def test_rows_of_further_versions_are_written_along_and_do_not_count(
 def test_of_a_further_version_only_the_tables_at_hand_are_written(
     warehouse: Warehouse, draft: Drafts
 ) -> None:
-    def publish(version: str, others: dict[str, dict[str, str]] | None = None) -> None:
+    def publish(version: str, **others: dict[str, str]) -> None:
         tables = {
             "trained_cnn": f"SELECT '{version}' AS model_version, 'a' AS artifact, "
             "'{}' AS manifest, TIMESTAMP '2026-01-01' AS trained_at",
             "training_history": f"SELECT '{version}' AS model_version, 1 AS epoch, "
             "'loss' AS name, 0.5 AS value",
-            "trained_on": f"SELECT '{version}' AS model_version, 'p' AS project_id",
+            "trained_on": f"SELECT '{version}' AS model_version, 'p' AS project_id, NULL AS split",
         }
-        warehouse.publish(draft("trained_cnn"), tables, scope=version, others=others)
+        warehouse.publish(draft("trained_cnn"), Write(tables, scope=version, others=others))
 
     publish("m1")
-    more = "SELECT 'm1' AS model_version, 'p' || i AS project_id FROM range(3) AS r(i)"
-    publish("m2", {"m1": {"trained_on": more}})
+    more = (
+        "SELECT 'm1' AS model_version, 'p' || i AS project_id, 'train' AS split "
+        "FROM range(3) AS r(i)"
+    )
+    publish("m2", m1={"trained_on": more})
     assert warehouse.frame("trained_on").rows() == [
-        ("m1", "p0"), ("m1", "p1"), ("m1", "p2"), ("m2", "p"),
+        ("m1", "p0", "train"), ("m1", "p1", "train"), ("m1", "p2", "train"), ("m2", "p", None),
     ]  # fmt: skip
     assert warehouse.frame("training_history")["model_version"].to_list() == ["m1", "m2"]
 
@@ -77,7 +83,7 @@ def test_of_a_further_version_only_the_tables_at_hand_are_written(
 @pytest.mark.parametrize(
     ("scope", "others", "message"),
     [
-        ("m1", {"m1": {"embeddings": 3}}, "'m1' is published and came among the others"),
+        ("m1", {"m1": {"embeddings": 3}}, "came for the scope 'm1'; .*another scope than 'm1'"),
         ("m1", {"m2": {"task_embeddings": 3}}, "rows of task_embeddings came for the scope 'm2'"),
         ("m1", {"m3": {"embeddings": 3}}, "hold another value than 'm3'"),
     ],
@@ -90,14 +96,18 @@ def test_further_rows_that_cannot_stand_stop_the_write(
     others: dict[str, dict[str, Any]],
     message: str,
 ) -> None:
-    before = warehouse.publish(draft("embeddings"), {"embeddings": embeddings("m1")}, scope="m1")
+    before = warehouse.publish(
+        draft("embeddings"), Write({"embeddings": embeddings("m1")}, scope="m1")
+    )
     given = {
         version: {table: embeddings("m2", n_rows) for table, n_rows in tables.items()}
         for version, tables in others.items()
     }
     changed = embeddings("m1", 1, seed=1)
     with pytest.raises(DataError, match=message):
-        warehouse.publish(draft("embeddings"), {"embeddings": changed}, scope=scope, others=given)
+        warehouse.publish(
+            draft("embeddings"), Write({"embeddings": changed}, scope=scope, others=given)
+        )
     assert_frame_equal(warehouse.frame("embeddings"), embeddings("m1"))
     assert history(warehouse, "embeddings") == [before]
 
@@ -108,16 +118,19 @@ def test_an_asset_without_scopes_takes_no_further_ones(
     rows = splits("train", "a")
     with pytest.raises(DataError, match="project_split is not scoped"):
         warehouse.publish(
-            draft("project_split"), {"project_split": rows}, others={"m": {"project_split": rows}}
+            draft("project_split"),
+            Write({"project_split": rows}, others={"m": {"project_split": rows}}),
         )
-    warehouse.publish(draft("project_split"), {"project_split": rows}, others={})
+    warehouse.publish(draft("project_split"), Write({"project_split": rows}, others={}))
     assert len(warehouse.frame("project_split")) == 1
 
 
 def test_the_last_look_sees_all_rows_and_takes_back_the_write(
     warehouse: Warehouse, draft: Drafts, embeddings: Frames
 ) -> None:
-    before = warehouse.publish(draft("embeddings"), {"embeddings": embeddings("m1")}, scope="m1")
+    before = warehouse.publish(
+        draft("embeddings"), Write({"embeddings": embeddings("m1")}, scope="m1")
+    )
     seen: list[Any] = []
 
     def verify(connection: duckdb.DuckDBPyConnection) -> None:
@@ -132,10 +145,12 @@ def test_the_last_look_sees_all_rows_and_takes_back_the_write(
     with pytest.raises(ZeroDivisionError):
         warehouse.publish(
             draft("embeddings", run_id="run-2"),
-            {"embeddings": embeddings("m1", 1)},
-            scope="m1",
-            others={"m2": {"embeddings": embeddings("m2", 5)}},
-            verify=verify,
+            Write(
+                {"embeddings": embeddings("m1", 1)},
+                scope="m1",
+                others={"m2": {"embeddings": embeddings("m2", 5)}},
+                verify=verify,
+            ),
         )
     assert seen == [("m1", 1), ("m2", 5), ("run-1",)]
     assert_frame_equal(warehouse.frame("embeddings"), embeddings("m1"))
@@ -150,7 +165,7 @@ def test_a_last_look_that_is_content_lets_the_rows_stand(
         assert connection.execute("SELECT count(*) FROM project_split").fetchall() == [(1,)]
 
     tables = {"project_split": splits("train", "a")}
-    written = warehouse.publish(draft("project_split"), tables, verify=verify)
+    written = warehouse.publish(draft("project_split"), Write(tables, verify=verify))
     assert warehouse.record("project_split") == written
 
 
@@ -169,7 +184,7 @@ def test_the_history_keeps_every_record(
                 computed_at=start + timedelta(hours=hours),
                 metadata={"number": number},
             ),
-            {"project_split": splits(split, "a")},
+            Write({"project_split": splits(split, "a")}),
         )
         for number, (hours, split) in enumerate([
             (1, "train"),
@@ -193,11 +208,13 @@ def test_the_history_keeps_every_record(
 def test_a_history_that_begins_late_begins_with_what_is_recorded(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
-    before = warehouse.publish(draft("project_split"), {"project_split": splits("train", "a")})
+    before = warehouse.publish(
+        draft("project_split"), Write({"project_split": splits("train", "a")})
+    )
     with warehouse.write() as connection:  # what an older release leaves
         connection.execute("DROP TABLE record_history")
     assert history(warehouse, "project_split") == []
     after = warehouse.publish(
-        draft("project_split", run_id="run-2"), {"project_split": splits("test", "a")}
+        draft("project_split", run_id="run-2"), Write({"project_split": splits("test", "a")})
     )
     assert history(warehouse, "project_split") == [after, before]

@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import Draft
 from cf_pipeline.storage.warehouse import Warehouse
 
@@ -30,7 +31,7 @@ def test_a_write_replaces_its_version_and_keeps_the_others(
 ) -> None:
     for rows in (embeddings("m1"), embeddings("m2", 5), embeddings("m1", 2, seed=1)):
         scope = rows["model_version"][0]
-        warehouse.publish(draft("embeddings"), {"embeddings": rows}, scope=scope)
+        warehouse.publish(draft("embeddings"), Write({"embeddings": rows}, scope=scope))
     assert_frame_equal(rows_of(warehouse, "m1"), as_lists(embeddings("m1", 2, seed=1)))
     assert_frame_equal(rows_of(warehouse, "m2"), as_lists(embeddings("m2", 5)))
     assert warehouse.frame("embeddings").schema["features"] == pl.Array(pl.Float32, 4)
@@ -41,7 +42,7 @@ def test_versions_of_other_lengths_share_lists_until_they_agree_again(
 ) -> None:
     def publish(rows: pl.DataFrame) -> pl.DataFrame:
         scope = rows["model_version"][0]
-        warehouse.publish(draft("embeddings"), {"embeddings": rows}, scope=scope)
+        warehouse.publish(draft("embeddings"), Write({"embeddings": rows}, scope=scope))
         return warehouse.frame("embeddings")
 
     assert publish(embeddings("m1")).schema["predicted_factors"] == pl.Array(pl.Float32, 2)
@@ -61,7 +62,7 @@ def test_the_only_version_may_change_its_length(
 ) -> None:
     for n_factors in (2, 3):
         rows = embeddings("m1", n_factors=n_factors)
-        warehouse.publish(draft("embeddings"), {"embeddings": rows}, scope="m1")
+        warehouse.publish(draft("embeddings"), Write({"embeddings": rows}, scope="m1"))
     assert_frame_equal(warehouse.frame("embeddings"), embeddings("m1", n_factors=3))
 
 
@@ -70,9 +71,9 @@ def test_an_empty_version_takes_its_rows_away(
 ) -> None:
     for rows in (embeddings("m1"), embeddings("m2")):
         scope = rows["model_version"][0]
-        warehouse.publish(draft("embeddings"), {"embeddings": rows}, scope=scope)
+        warehouse.publish(draft("embeddings"), Write({"embeddings": rows}, scope=scope))
     empty = as_lists(embeddings("m1")).clear()
-    warehouse.publish(draft("embeddings"), {"embeddings": empty}, scope="m1")
+    warehouse.publish(draft("embeddings"), Write({"embeddings": empty}, scope="m1"))
     assert_frame_equal(warehouse.frame("embeddings"), embeddings("m2"))
 
 
@@ -90,10 +91,10 @@ def test_an_empty_version_takes_its_rows_away(
 def test_other_versions_survive_a_change_of_columns(
     warehouse: Warehouse, draft: Drafts, embeddings: Frames, change: str
 ) -> None:
-    warehouse.publish(draft("embeddings"), {"embeddings": embeddings("m1")}, scope="m1")
+    warehouse.publish(draft("embeddings"), Write({"embeddings": embeddings("m1")}, scope="m1"))
     with warehouse.write() as connection:  # what an older release might have stored
         connection.execute(change)
-    warehouse.publish(draft("embeddings"), {"embeddings": embeddings("m2")}, scope="m2")
+    warehouse.publish(draft("embeddings"), Write({"embeddings": embeddings("m2")}, scope="m2"))
     assert_frame_equal(rows_of(warehouse, "m2"), as_lists(embeddings("m2")))
     kept = rows_of(warehouse, "m1")
     assert kept.columns == embeddings("m1").columns
@@ -110,7 +111,7 @@ def test_kept_rows_that_do_not_convert_stop_the_write(
             "'00' AS sha256, 'text' AS features, 'text' AS predicted_factors"
         )
     with pytest.raises(DataError, match="embeddings cannot be computed"):
-        warehouse.publish(draft("embeddings"), {"embeddings": embeddings("m1")}, scope="m1")
+        warehouse.publish(draft("embeddings"), Write({"embeddings": embeddings("m1")}, scope="m1"))
     assert warehouse.frame("embeddings")["features"].to_list() == ["text"]
 
 
@@ -122,20 +123,20 @@ def test_a_failure_in_the_second_table_takes_back_the_first(
         "TIMESTAMP '2026-01-01' AS trained_at"
     )
     curve = "SELECT 'm1' AS model_version, 1 AS epoch, 'loss' AS name, 0.5 AS value"
-    seen = "SELECT 'm1' AS model_version, 'p1' AS project_id"
+    seen = "SELECT 'm1' AS model_version, 'p1' AS project_id, 'train' AS split"
     tables = {
         "trained_cnn": network.format("a", "{}"),
         "training_history": curve,
         "trained_on": seen,
     }
-    before = warehouse.publish(draft("trained_cnn"), tables, scope="m1")
+    before = warehouse.publish(draft("trained_cnn"), Write(tables, scope="m1"))
     torn = {
         "trained_cnn": network.format("b", "{}"),
         "training_history": curve + " UNION ALL " + curve,
         "trained_on": seen,
     }
     with pytest.raises(DataError, match="occurs 2 times"):
-        warehouse.publish(draft("trained_cnn"), torn, scope="m1")
+        warehouse.publish(draft("trained_cnn"), Write(torn, scope="m1"))
     assert warehouse.frame("trained_cnn")["artifact"].to_list() == ["a"]
     assert warehouse.frame("training_history")["value"].to_list() == [0.5]
     assert warehouse.record("trained_cnn") == before
@@ -145,5 +146,7 @@ def test_a_scope_is_taken_literally(
     warehouse: Warehouse, draft: Drafts, embeddings: Frames
 ) -> None:
     for scope in ("m'; DROP TABLE embeddings; --", "m"):
-        warehouse.publish(draft("embeddings"), {"embeddings": embeddings(scope)}, scope=scope)
+        warehouse.publish(
+            draft("embeddings"), Write({"embeddings": embeddings(scope)}, scope=scope)
+        )
     assert len(warehouse.frame("embeddings")) == 6

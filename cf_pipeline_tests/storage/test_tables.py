@@ -4,10 +4,11 @@ import re
 
 import pytest
 
+from cf_pipeline.benchmark.feature_sets import VOCABULARY
 from cf_pipeline.storage.bookkeeping import BOOKKEEPING
-from cf_pipeline.storage.columns import FEATURE_SETS, MEASURES, METRICS
-from cf_pipeline.storage.schema import Table
-from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
+from cf_pipeline.storage.columns import MEASURES, METRICS
+from cf_pipeline.storage.schema import ANY_PATH, Table
+from cf_pipeline.storage.tables import ASSET_OF, ASSET_TABLES, TABLES
 
 # Other programs read these: a change here is a change of the public format.
 COLUMNS = {
@@ -23,7 +24,7 @@ COLUMNS = {
     "training_history": "model_version epoch name value",
     "training_set": "project_id sha256 factors degree split path",
     "trained_cnn": "model_version artifact manifest trained_at",
-    "trained_on": "model_version project_id",
+    "trained_on": "model_version project_id split",
     "embeddings": "project_id model_version sha256 features predicted_factors",
     "imagenet_embeddings": "project_id feature_set sha256 features",
     "simple_embeddings": "project_id feature_set sha256 features",
@@ -33,14 +34,18 @@ COLUMNS = {
     "similarity_differences": (
         "model_version split feature_set reference measure difference low high"
     ),
+    "similarity_queries": (
+        "model_version split feature_set measure project_id bootstrap_group value"
+    ),
+    "ridge_embeddings": "project_id feature_set sha256 features",
     "benchmark_tasks": "task image_id path sha256 label split look_component",
     "benchmark_tasks_rejected": "task image_id path label reason",
     "task_embeddings": "task image_id feature_set model_version sha256 features",
     "benchmark_scores": "model_version task feature_set metric value low high n_train n_test",
     "promoted_model": "model_version promoted_at role reason",
     "promotion_comparisons": (
-        "model_version reference_role reference_version measure value reference_value difference "
-        "low high n_queries n_groups"
+        "model_version split reference_role reference_version measure value reference_value "
+        "difference low high n_queries n_groups"
     ),
     "asset_records": (
         "asset data_version code_version config_hash inputs run_id computed_at seconds metadata"
@@ -65,7 +70,11 @@ def test_every_asset_has_a_table_of_its_name_and_no_table_two_assets() -> None:
     assert ASSET_TABLES["raw_projects"] == ("raw_projects", "raw_projects_rejected")
     assert ASSET_TABLES["trained_cnn"] == ("trained_cnn", "training_history", "trained_on")
     assert ASSET_TABLES["promoted_model"] == ("promoted_model", "promotion_comparisons")
-    assert ASSET_TABLES["similarity_scores"] == ("similarity_scores", "similarity_differences")
+    assert ASSET_TABLES["similarity_scores"] == (
+        "similarity_scores", "similarity_differences", "similarity_queries",
+    )  # fmt: skip
+    assert ASSET_OF["similarity_queries"] == "similarity_scores"
+    assert "file_hashes" not in ASSET_OF
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
@@ -99,7 +108,6 @@ def test_an_asset_is_scoped_with_all_its_tables_or_none() -> None:
 
 
 def test_vocabularies_are_those_of_the_design() -> None:
-    assert len(FEATURE_SETS) == 13
-    assert "user:<name>" in FEATURE_SETS
+    assert {"user:<name>", ANY_PATH, "collaborative"} <= VOCABULARY
     assert len(MEASURES) == 5
-    assert len(METRICS) == 11
+    assert len(METRICS) == 4

@@ -13,6 +13,7 @@ import pytest
 
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.storage.artifacts import Artifact, Artifacts
+from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import Draft
 from cf_pipeline.storage.warehouse import Warehouse
 
@@ -39,7 +40,7 @@ def test_rows_come_back_in_key_order_with_chosen_columns(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
     rows = pl.concat([splits("train", "c", "a"), splits("test", "b")])
-    warehouse.publish(draft("project_split"), {"project_split": rows})
+    warehouse.publish(draft("project_split"), Write({"project_split": rows}))
     assert warehouse.frame("project_split")["project_id"].to_list() == ["a", "b", "c"]
     found = warehouse.frame(
         "project_split", ["split"], "split = ? OR project_id = ?", ["test", "c"]
@@ -57,7 +58,7 @@ def test_vectors_keep_every_bit(warehouse: Warehouse, draft: Drafts) -> None:
         "factors": factors,
         "folded_in": [False] * 50,
     })
-    warehouse.publish(draft("latent_factors"), {"latent_factors": rows})
+    warehouse.publish(draft("latent_factors"), Write({"latent_factors": rows}))
     found = warehouse.frame("latent_factors")
     assert found.schema["factors"] == pl.Array(pl.Float32, 128)
     np.testing.assert_array_equal(found["factors"].to_numpy(), factors)
@@ -75,7 +76,7 @@ def test_lists_of_one_length_are_stored_as_arrays(warehouse: Warehouse, draft: D
         "factors": [[1.0, 2.0], [3.0, 4.0]],
         "folded_in": [False, True],
     })
-    warehouse.publish(draft("latent_factors"), {"latent_factors": rows})
+    warehouse.publish(draft("latent_factors"), Write({"latent_factors": rows}))
     assert warehouse.frame("latent_factors").schema["factors"] == pl.Array(pl.Float32, 2)
 
 
@@ -88,7 +89,7 @@ def test_feature_sets_of_several_lengths_share_a_column_of_lists(
         "sha256": ["00", "00"],
         "features": [[1.0, 2.0, 3.0], [4.0]],
     })
-    warehouse.publish(draft("simple_embeddings"), {"simple_embeddings": rows})
+    warehouse.publish(draft("simple_embeddings"), Write({"simple_embeddings": rows}))
     found = warehouse.frame("simple_embeddings")
     assert found["features"].to_list() == [[4.0], [1.0, 2.0, 3.0]]
 
@@ -96,8 +97,8 @@ def test_feature_sets_of_several_lengths_share_a_column_of_lists(
 def test_an_empty_frame_gives_an_empty_table_with_the_right_columns(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
-    warehouse.publish(draft("project_split"), {"project_split": splits("train", "a")})
-    warehouse.publish(draft("project_split"), {"project_split": splits("train")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("train", "a")}))
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("train")}))
     found = warehouse.frame("project_split")
     assert found.is_empty()
     assert found.schema == {"project_id": pl.String, "split": pl.String}
@@ -118,7 +119,7 @@ def test_nulls_come_back_as_nulls(warehouse: Warehouse, draft: Drafts) -> None:
     })
     rejected = "SELECT NULL AS file, NULL AS row_number, NULL AS reason, NULL AS content LIMIT 0"
     tables = {"raw_projects": rows, "raw_projects_rejected": rejected}
-    warehouse.publish(draft("raw_projects"), tables)
+    warehouse.publish(draft("raw_projects"), Write(tables))
     found = warehouse.frame("raw_projects")
     assert found.row(0, named=True)["title"] == ""
     assert found.row(0, named=True)["owners"] == []
@@ -130,9 +131,9 @@ def test_nulls_come_back_as_nulls(warehouse: Warehouse, draft: Drafts) -> None:
 def test_columns_may_stand_in_any_order_and_keep_their_values(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
-    warehouse.publish(draft("project_split"), {"project_split": splits("train", "a")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("train", "a")}))
     swapped = splits("test", "a").select("split", "project_id")
-    warehouse.publish(draft("project_split"), {"project_split": swapped})
+    warehouse.publish(draft("project_split"), Write({"project_split": swapped}))
     assert warehouse.frame("project_split").rows() == [("a", "test")]
 
 
@@ -141,24 +142,14 @@ def test_a_table_stored_with_other_columns_is_replaced(
 ) -> None:
     with warehouse.write() as connection:
         connection.execute("CREATE TABLE project_split AS SELECT 1 AS split, 2 AS gone")
-    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("test", "a")}))
     assert warehouse.frame("project_split").columns == ["project_id", "split"]
-
-
-def test_a_select_reads_what_prepare_made(warehouse: Warehouse, draft: Drafts) -> None:
-    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-        connection.execute("CREATE TEMP TABLE read_rows AS SELECT i FROM range(10) AS r(i)")
-
-    query = "SELECT 'p' || i AS project_id, 'train' AS split FROM read_rows -- all of them"
-    warehouse.publish(draft("project_split"), {"project_split": query}, prepare=prepare)
-    assert len(warehouse.frame("project_split")) == 10
-    assert warehouse.tables() == ["asset_records", "project_split", "record_history"]
 
 
 def test_a_table_describes_itself_in_the_file(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
-    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("test", "a")}))
     with warehouse.read() as connection:
         comments = connection.execute(
             "SELECT comment FROM duckdb_columns() WHERE table_name = 'project_split'"
@@ -176,7 +167,7 @@ def test_the_record_says_what_was_computed(
             computed_at=datetime(2026, 5, 1, 12, tzinfo=earlier),
             metadata={"moves": 3, "shares": [0.5, 0.25]},
         ),
-        {"project_split": splits("test", "a")},
+        Write({"project_split": splits("test", "a")}),
     )
     assert warehouse.record("project_split") == written
     assert written.computed_at == datetime(2026, 5, 1, 10, tzinfo=UTC)
@@ -185,16 +176,16 @@ def test_the_record_says_what_was_computed(
     assert written.metadata == {"moves": 3, "shares": [0.5, 0.25]}
     again = warehouse.publish(
         draft("project_split", run_id="run-2", data_version="mine"),
-        {"project_split": splits("test", "a")},
+        Write({"project_split": splits("test", "a")}),
     )
     assert warehouse.records() == {"project_split": again}
     assert again.data_version == "mine"
 
 
-def test_there_is_no_record_without_all_tables(
+def test_there_is_no_record_without_the_table(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
-    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("test", "a")}))
     with warehouse.write() as connection:
         connection.execute("DROP TABLE project_split")
     assert warehouse.record("project_split") is None
@@ -204,24 +195,26 @@ def test_artifacts_are_recorded_with_the_rows(
     warehouse: Warehouse, draft: Drafts, splits: Frames, tmp_path: Path
 ) -> None:
     artifacts = Artifacts(tmp_path / "artifacts")
-    with artifacts.stage() as staged:
-        (staged / "weights").write_bytes(b"123")
-        artifact = artifacts.publish(staged, "weights")
+    with artifacts.draft() as draft_folder:
+        (draft_folder / "weights").write_bytes(b"123")
+        artifact = artifacts.publish(draft_folder, "weights")
     tables = {"project_split": splits("test", "a")}
     for _ in range(2):
-        warehouse.publish(draft("project_split"), tables, artifacts=[artifact])
+        warehouse.publish(draft("project_split"), Write(tables, artifacts=[artifact]))
     (row,) = warehouse.frame("artifacts").rows(named=True)
     assert tmp_path / row["path"] == artifact.path
     assert (row["version"], row["n_bytes"]) == (artifact.version, 3)
     outside = Artifact("weights", "0" * 64, tmp_path.parent / "x", 1, ("x",))
     with pytest.raises(DataError, match="lies outside"):
-        warehouse.publish(draft("project_split"), tables, artifacts=[outside])
+        warehouse.publish(draft("project_split"), Write(tables, artifacts=[outside]))
 
 
 def test_an_exception_leaves_everything_as_it_was(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
-    before = warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    before = warehouse.publish(
+        draft("project_split"), Write({"project_split": splits("test", "a")})
+    )
     for torn in ("SELECT no_such_column FROM range(1)", "SELECT error('torn')"):
         with pytest.raises(duckdb.Error):
             _write(warehouse, "DROP TABLE project_split", "CREATE TABLE more AS SELECT 1", torn)
@@ -261,7 +254,7 @@ def test_merge_replaces_rows_of_equal_key_only(warehouse: Warehouse) -> None:
 def test_a_read_within_a_read_works_and_what_would_wait_for_itself_is_refused(
     warehouse: Warehouse, draft: Drafts, splits: Frames
 ) -> None:
-    warehouse.publish(draft("project_split"), {"project_split": splits("test", "a")})
+    warehouse.publish(draft("project_split"), Write({"project_split": splits("test", "a")}))
     with warehouse.read():
         assert warehouse.has("project_split")
         with pytest.raises(RuntimeError, match="would wait for itself"), warehouse.write():

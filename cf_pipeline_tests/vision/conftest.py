@@ -1,7 +1,17 @@
-"""One thread for every test: results and running times do not depend on the machine's cores."""
+"""Every test has one thread, whatever the machine's cores, and Pillow set up as covers need it.
+
+pytest hears every warning, and forgets between two tests which ones were turned off.
+"""
 
 import pytest
 import torch
+
+from cf_pipeline.vision.decoding import set_up_pillow
+
+
+@pytest.fixture(autouse=True)
+def _pillow():
+    set_up_pillow(None)
 
 
 @pytest.fixture(autouse=True)

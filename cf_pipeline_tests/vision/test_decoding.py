@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from cf_pipeline.vision.config import CoversConfig
-from cf_pipeline.vision.covers import inspect_cover, open_cover
+from cf_pipeline.vision.covers import inspect_cover, inspect_covers, open_cover
 from cf_pipeline_tests.vision.pictures import BLUE, GREEN, RED, WHITE, noise, saved
 
 MAX_PIXELS = CoversConfig().max_pixels
@@ -44,20 +44,29 @@ class TestLimits:
         found = inspect_cover(path, 25 * 13 - 1)
         assert found.status == "unreadable"
         assert "expected at most 324 pixels" in found.reason
-        assert "325" in found.reason
+        assert "came 25 x 13" in found.reason
 
-    def test_the_limit_is_ours_and_pillows_own_is_put_back(self, tmp_path, monkeypatch):
+    def test_a_bomb_inside_a_picture_is_refused_too(self, tmp_path):
+        # The directory of an ICO promises 16 x 16; the PNG inside says what it is.
+        png = bomb(tmp_path / "inner.png", 60_000, 60_000).read_bytes()
+        entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(png), 22)
+        path = tmp_path / "cover.ico"
+        path.write_bytes(struct.pack("<HHH", 0, 1, 1) + entry + png)
+        (found,) = inspect_covers([path], MAX_PIXELS)
+        assert found.status == "unreadable"
+        assert "expected at most 50000000 pixels" in found.reason
+
+    def test_pillow_is_set_up_once_for_all_threads(self, tmp_path):
         path = saved(noise(), tmp_path / "cover.png")
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+        inspect_covers([path], 1200)
+        assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == (1200, False)
         filters = list(warnings.filters)
-        assert inspect_cover(path, MAX_PIXELS).status == "ok"
+        assert inspect_covers([path] * 3, 1200, n_threads=3)[2].status == "ok"
         assert open_cover(path).size == (40, 30)
-        assert Image.MAX_IMAGE_PIXELS == 10
         assert warnings.filters == filters
 
     def test_limits_of_threads_do_not_meet(self, tmp_path):
         path = saved(noise(), tmp_path / "cover.png")
-        before = Image.MAX_IMAGE_PIXELS
         found = {}
 
         def inspect(limit):
@@ -69,7 +78,6 @@ class TestLimits:
         for thread in threads:
             thread.join()
         assert found == {100: {"unreadable"}, 1200: {"ok"}, 9999: {"ok"}}
-        assert before == Image.MAX_IMAGE_PIXELS
 
     def test_a_picture_without_pixels_is_unreadable(self, tmp_path):
         found = inspect_cover(bomb(tmp_path / "cover.png", 0, 5), MAX_PIXELS)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cf_pipeline.errors import ConfigError
-from cf_pipeline.vision.backbones import ARCHITECTURES
+from cf_pipeline.vision.backbones.residual_network import SmallResNet
 from cf_pipeline.vision.devices import Execution, choose_device, on_device, seed_everything
 
 
@@ -32,7 +32,7 @@ def test_no_threads_means_what_torch_uses(tmp_path):
 
 
 def test_weights_are_channels_last():
-    network = on_device(ARCHITECTURES["resnet_small"].build(), torch.device("cpu"))
+    network = on_device(SmallResNet(), torch.device("cpu"))
     weight = network.stages[1].body[0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
 

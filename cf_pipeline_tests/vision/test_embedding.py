@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.backbones import ARCHITECTURES, CoverInput, CoverRegressor
 from cf_pipeline.vision.embedding import embed_changed, embed_covers
+from cf_pipeline.vision.methods import BACKBONES
+from cf_pipeline.vision.networks import CoverInput, CoverRegressor, built
 from cf_pipeline_tests.vision.small_world import examples, on_cpu
 
 
@@ -19,15 +20,19 @@ def paths(tmp_path_factory):
 
 def network(name):
     torch.manual_seed(0)
-    return CoverRegressor(ARCHITECTURES[name], n_factors=3, dropout=0.2)
+    return CoverRegressor(*built(BACKBONES.choose(name), 32), n_outputs=3, dropout=0.2)
+
+
+def cover_input(name, fit="crop"):
+    return CoverInput(BACKBONES.choose(name).normalization(), 32, fit)
 
 
 class TestEmbedCovers:
-    @pytest.mark.parametrize("name", list(ARCHITECTURES))
+    @pytest.mark.parametrize("name", list(BACKBONES.entries))
     def test_a_cover_has_the_same_bits_alone_and_among_many(self, paths, tmp_path, name):
-        net, given = network(name), CoverInput(ARCHITECTURES[name], 32, "crop")
+        net, given = network(name), cover_input(name)
         together = embed_covers(net, given, paths, on_cpu(tmp_path, batch_size=8))
-        assert [m.shape for m in together] == [(21, ARCHITECTURES[name].n_features), (21, 3)]
+        assert [m.shape for m in together] == [(21, net.head.in_features), (21, 3)]
         assert {m.dtype for m in together} == {np.dtype(np.float32)}
         assert np.unique(together[0], axis=0).shape[0] == 21
         for row in (0, 7, 8, 20):
@@ -39,7 +44,7 @@ class TestEmbedCovers:
 
     def test_it_is_the_network_in_evaluation_mode(self, paths, tmp_path):
         net = network("resnet_small").train()
-        given = CoverInput(ARCHITECTURES["resnet_small"], 32, "pad")
+        given = cover_input("resnet_small", "pad")
         before = net.backbone.stem[1].running_mean.clone()
         first = embed_covers(net, given, paths, on_cpu(tmp_path))
         again = embed_covers(net, given, paths, on_cpu(tmp_path))
@@ -50,7 +55,7 @@ class TestEmbedCovers:
         seen = []
         (features,) = embed_covers(
             network("resnet_small").backbone,
-            CoverInput(ARCHITECTURES["resnet_small"], 32, "crop"),
+            cover_input("resnet_small"),
             paths,
             on_cpu(tmp_path, batch_size=10),
             lambda done, total, _: seen.append((done, total)),
@@ -60,7 +65,7 @@ class TestEmbedCovers:
 
     def test_an_unreadable_cover_is_named(self, paths, tmp_path):
         (tmp_path / "bad.png").write_bytes(b"bad")
-        given = CoverInput(ARCHITECTURES["resnet_small"], 32, "crop")
+        given = cover_input("resnet_small")
         with pytest.raises(DataError, match=r"bad\.png"):
             embed_covers(
                 network("resnet_small"), given, [*paths, tmp_path / "bad.png"], on_cpu(tmp_path)

@@ -14,7 +14,6 @@ from cf_pipeline.vision.config import CoversConfig
 from cf_pipeline.vision.covers import inspect_covers
 from cf_pipeline.vision.looks import (
     assign_looks,
-    confirmed_pairs,
     look_components,
     look_groups,
 )
@@ -67,6 +66,14 @@ def brute_force(signatures, config):
         ):
             pairs.append((i, j))
     return pairs
+
+
+def confirmed_pairs(signatures, config):
+    """Every confirmed pair, i < j, sorted."""
+    blocks = looks._confirmed_blocks(looks._Looks.of(signatures, config)) if signatures else ()
+    pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *blocks])
+    pairs.sort(axis=1)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 class TestPairs:

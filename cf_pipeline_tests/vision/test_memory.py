@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cf_pipeline.vision.backbones import ARCHITECTURES
+from cf_pipeline.vision.backbones.efficientnet_lite0 import EfficientNetLite0
 from cf_pipeline.vision.memory import activations_checkpointed, freed_memory_kept
 
 CPU = torch.device("cpu")
-LITE0 = ARCHITECTURES["efficientnet_lite0"]
+LITE0 = EfficientNetLite0()
 
 glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 
@@ -38,7 +38,7 @@ def kept_bytes(network, covers):
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return LITE0.build().train()
+    return LITE0.build(64).train()
 
 
 def blocks(network):
@@ -47,7 +47,7 @@ def blocks(network):
 
 def test_checkpointing_changes_no_bit(network):
     covers = torch.randn(4, 3, 64, 64)
-    plain = LITE0.build().train()
+    plain = LITE0.build(64).train()
     plain.load_state_dict(network.state_dict())
     for step in range(2):
         expected = a_step(plain, covers + step)

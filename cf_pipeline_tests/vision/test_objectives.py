@@ -6,17 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cf_pipeline.vision.config import VisionConfig
-from cf_pipeline.vision.objectives import (
-    TargetFrame,
+from cf_pipeline.vision.objectives.contrastive import (
+    Contrastive,
     cosine_loss,
-    objective,
-    prepare_targets,
-    regression_loss,
     soft_contrastive_loss,
 )
-
-CONTRASTIVE, REGRESSION = VisionConfig(), VisionConfig(objective="regression")
+from cf_pipeline.vision.objectives.regression import Regression
 
 seeds = st.integers(0, 2**32 - 1)
 temperatures = st.floats(0.05, 2)
@@ -116,57 +111,63 @@ class TestSoftContrastive:
         assert sharp > 0.1
 
 
-class TestObjective:
+class TestLoss:
     def test_the_default_adds_both_terms(self):
         f, t = vectors(0), vectors(1)
-        config = VisionConfig(contrastive_weight=0.7, temperature=0.2, target_temperature=0.3)
+        objective = Contrastive(weight=0.7, temperature=0.2, target_temperature=0.3)
         expected = cosine_loss(f, t) + 0.7 * soft_contrastive_loss(f, t, 0.2, 0.3)
-        assert objective(f, t, config).item() == pytest.approx(expected.item())
+        assert objective.loss(f, t).item() == pytest.approx(expected.item())
 
     def test_weight_zero_leaves_the_cosine(self):
         f, t = vectors(0), vectors(1)
-        config = VisionConfig(contrastive_weight=0)
-        assert objective(f, t, config).item() == cosine_loss(f, t).item()
+        assert Contrastive(weight=0).loss(f, t).item() == cosine_loss(f, t).item()
 
     def test_regression_is_the_talks_squared_error_and_nothing_else(self):
         f, t = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, -1.0]])
-        assert regression_loss(f, t).item() == (5 + 10) / 2
-        assert objective(f, t, REGRESSION).item() == (5 + 10) / 2
+        assert Regression().loss(f, t).item() == (5 + 10) / 2
         # Unlike the default it asks for the length too.
-        assert objective(2 * t, t, REGRESSION).item() == pytest.approx(5)
+        assert Regression().loss(2 * t, t).item() == pytest.approx(5)
         assert cosine_loss(2 * t[1:], t[1:]).item() == pytest.approx(0, abs=1e-6)
 
 
 class TestTargets:
     factors = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
-    frame = TargetFrame.of(factors)
+    statistics = Contrastive().statistics(factors)
 
-    def test_the_frame_is_mean_and_root_mean_square_distance(self):
+    def test_statistics_are_mean_and_root_mean_square_distance(self):
         centred = self.factors - self.factors.mean(axis=0)
-        assert self.frame.mean.numpy() == pytest.approx(self.factors.mean(axis=0))
-        assert self.frame.scale.item() == pytest.approx(np.sqrt((centred**2).sum(axis=1).mean()))
+        assert self.statistics["mean"].numpy() == pytest.approx(self.factors.mean(axis=0))
+        expected = np.sqrt((centred**2).sum(axis=1).mean())
+        assert self.statistics["scale"].item() == pytest.approx(expected)
 
     def test_default_is_direction_from_the_train_mean(self):
-        targets = prepare_targets(torch.from_numpy(self.factors), self.frame, CONTRASTIVE).numpy()
+        targets = Contrastive().targets(torch.from_numpy(self.factors), self.statistics).numpy()
         assert np.linalg.norm(targets, axis=1) == pytest.approx(1, abs=1e-6)
         for row, factor in zip(targets, self.factors, strict=True):
             away = factor - self.factors.mean(axis=0)
             assert row == pytest.approx(away / np.linalg.norm(away), abs=1e-5)
 
     def test_regression_keeps_lengths_up_to_one_number(self):
-        targets = prepare_targets(torch.from_numpy(self.factors), self.frame, REGRESSION).numpy()
+        targets = Regression().targets(torch.from_numpy(self.factors), self.statistics).numpy()
         assert np.sqrt((targets**2).sum(axis=1).mean()) == pytest.approx(1, abs=1e-5)
         apart = np.linalg.norm(targets[0] - targets[1])
         before = np.linalg.norm(self.factors[0] - self.factors[1])
-        assert apart * self.frame.scale.item() == pytest.approx(before, rel=1e-4)
+        assert apart * self.statistics["scale"].item() == pytest.approx(before, rel=1e-4)
 
-    @pytest.mark.parametrize("config", [CONTRASTIVE, REGRESSION])
-    def test_held_out_factors_are_seen_from_the_train_factors(self, config):
+    @pytest.mark.parametrize("objective", [Contrastive(), Regression()])
+    def test_held_out_factors_are_seen_from_the_train_factors(self, objective):
         # A validation project that has the factor of a train project has its target too.
-        alone = prepare_targets(torch.from_numpy(self.factors[7:8]), self.frame, config)
-        among = prepare_targets(torch.from_numpy(self.factors), self.frame, config)
+        alone = objective.targets(torch.from_numpy(self.factors[7:8]), self.statistics)
+        among = objective.targets(torch.from_numpy(self.factors), self.statistics)
         assert torch.equal(alone[0], among[7])
 
     def test_a_project_at_the_mean_has_a_finite_target(self):
-        targets = prepare_targets(self.frame.mean[None], self.frame, CONTRASTIVE)
+        targets = Contrastive().targets(self.statistics["mean"][None], self.statistics)
         assert not targets.any()
+
+    @pytest.mark.parametrize("objective", [Contrastive(), Regression()])
+    def test_outputs_are_the_predicted_factors(self, objective):
+        outputs = vectors(0)
+        assert objective.n_outputs(4) == 4
+        assert objective.predicted(outputs, self.statistics) is outputs
+        assert objective.layers == ("collaborative", "predicted_factors")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -11,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_pipeline.vectors import Matrix
+from cf_pipeline.verdict import Check, Verdict
 from cf_pipeline.vision.soundness import (
-    embeddings_differ,
-    largest_group_share,
+    embeddings_are_not_alike,
     loss_fell,
-    neighbours_differ,
+    neighbours_are_not_the_same,
     no_look_group_is_too_large,
 )
 
@@ -25,6 +27,20 @@ def features(n: int = 300, d: int = 48, seed: int = 0) -> Matrix:
     rng = np.random.default_rng(seed)
     looks = rng.normal(size=(12, d))[rng.integers(0, 12, n)]
     return np.maximum(looks + 0.7 * rng.normal(size=(n, d)) + 0.5, 0).astype(np.float32)
+
+
+def table(vectors: Matrix) -> pl.DataFrame:
+    """Vectors as the column of a table."""
+    dtype = pl.Array(pl.Float32, vectors.shape[1])
+    return pl.DataFrame({"features": pl.Series(vectors, dtype=dtype)})
+
+
+def embeddings_differ(vectors: Matrix) -> Verdict:
+    return embeddings_are_not_alike(table(vectors))
+
+
+def neighbours_differ(vectors: Matrix) -> Verdict:
+    return neighbours_are_not_the_same(table(vectors))
 
 
 class TestLookGroups:
@@ -47,8 +63,7 @@ class TestLookGroups:
         verdict = no_look_group_is_too_large(covers)
         assert verdict.passed is passed
         assert verdict.facts["largest_group"] == max(sizes, default=0)
-        assert verdict.facts["largest_share"] == largest_group_share(covers)
-        assert largest_group_share(covers) == max(sizes, default=0) / max(1, len(groups))
+        assert verdict.facts["largest_share"] == max(sizes, default=0) / max(1, len(groups))
         assert ("covers.max_hash_distance" in verdict.message) is not passed
 
 
@@ -103,6 +118,11 @@ class TestEmbeddings:
         assert not verdict.passed
         assert "mean cosine" in verdict.message
 
+    def test_lists_are_judged_as_arrays_are(self) -> None:
+        # So they are stored where models of several lengths share the table.
+        lists = table(features()).with_columns(pl.col("features").cast(pl.List(pl.Float32)))
+        assert embeddings_are_not_alike(lists) == embeddings_differ(features())
+
     def test_all_on_a_line(self) -> None:
         along = np.random.default_rng(0).normal(size=300)[:, None]
         noise = 0.02 * np.random.default_rng(1).normal(size=(300, 48))
@@ -111,14 +131,14 @@ class TestEmbeddings:
         assert "lie on a line" in verdict.message
 
 
-class TestNeighbors:
-    def test_features_have_many_neighbors(self) -> None:
+class TestNeighbours:
+    def test_features_have_many_neighbours(self) -> None:
         verdict = neighbours_differ(features())
         assert verdict.passed
         assert verdict.facts["hub_share"] < 0.1
 
     def test_a_hub(self) -> None:
-        """Where all share a direction, the one that is nothing else is everybody's neighbor."""
+        """Where all share a direction, the one that is nothing else is everybody's neighbour."""
         hub = (1 + 2 * np.random.default_rng(0).normal(size=(300, 400))).astype(np.float32)
         hub[7] = 1
         assert embeddings_differ(hub).passed
@@ -128,7 +148,7 @@ class TestNeighbors:
         # Less their mean they are ordinary.
         assert neighbours_differ(hub - hub.mean(axis=0)).passed
 
-    def test_copies_are_no_neighbors(self) -> None:
+    def test_copies_are_no_neighbours(self) -> None:
         """A cover that stands for two thirds of all rows is one look."""
         many = np.concatenate([np.repeat(features()[:1], 600, axis=0), features()])
         assert neighbours_differ(many).facts == {
@@ -194,3 +214,50 @@ class TestLoss:
 
     def test_no_loss_at_all(self) -> None:
         assert not loss_fell(history()).passed
+
+
+class TestDeclared:
+    """Each check names the rows that it is handed."""
+
+    @pytest.fixture
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with duckdb.connect() as connection:
+            yield connection
+
+    def test_look_groups(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("create table covers as select 'a' as look_group from range(9)")
+        assert no_look_group_is_too_large.blocking
+        assert not no_look_group_is_too_large.look(connection, None).passed
+
+    def test_the_loss_of_the_model_that_was_written(
+        self, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        fell, rose = history(3.0, 1.0), history(1.0, 3.0)
+        rows = pl.concat([
+            fell.with_columns(model_version=pl.lit("a")),
+            rose.with_columns(model_version=pl.lit("b")),
+        ])
+        connection.execute("create table training_history as select * from rows")
+        assert not loss_fell.blocking
+        assert loss_fell.look(connection, "a").passed
+        assert not loss_fell.look(connection, "b").passed
+        assert len(rows)
+
+    @pytest.mark.parametrize("judge", [embeddings_are_not_alike, neighbours_are_not_the_same])
+    def test_the_features_of_the_model_in_the_order_of_projects(
+        self, connection: duckdb.DuckDBPyConnection, judge: Check
+    ) -> None:
+        ids = pl.DataFrame({"project_id": [f"p{row:03}" for row in range(300)]})
+        good, flat = features(300, 16), np.zeros((300, 8), dtype=np.float32)
+        rows = pl.concat([
+            ids.hstack(table(vectors).cast(pl.List(pl.Float32))).with_columns(
+                model_version=pl.lit(version)
+            )
+            for version, vectors in (("a", good), ("b", flat))
+        ]).reverse()
+        connection.execute("create table embeddings as select * from rows")
+        assert judge.blocking
+        assert judge.look(connection, "a") == judge(table(good))
+        assert judge.look(connection, "a").passed
+        assert not judge.look(connection, "b").passed
+        assert len(rows)

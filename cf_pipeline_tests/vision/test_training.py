@@ -8,24 +8,11 @@ import torch.nn.functional as F
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vision.batches import Examples, TrainBatches
-from cf_pipeline.vision.checkpoint import (
-    MANIFEST,
-    WEIGHTS,
-    checkpoint_input,
-    load_checkpoint,
-    read_manifest,
-    save_checkpoint,
-)
-from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.checkpoint import WEIGHTS, checkpoint_input, save_checkpoint
 from cf_pipeline.vision.covers import fit_cover, open_cover
 from cf_pipeline.vision.embedding import embed_covers
-from cf_pipeline.vision.objectives import TargetFrame
 from cf_pipeline.vision.training import Listeners, train
-from cf_pipeline_tests.vision.small_world import SCRATCH, examples, on_cpu, shuffled
-
-
-def changed(**values):
-    return VisionConfig(**{**SCRATCH.model_dump(), **values})
+from cf_pipeline_tests.vision.small_world import SCRATCH, changed, examples, on_cpu, shuffled
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +66,7 @@ class TestLearning:
     ):
         config = changed(objective="regression")
         result = train(*halves, config, execution=on_cpu(tmp_path))
-        assert result.manifest.objective == "regression"
+        assert result.manifest.objective == {"name": "regression"}
         assert result.manifest.validation_cosine > 0.7
         first, last = result.history[0], result.history[-1]
         assert last["validation_loss"] < first["validation_loss"] / 2
@@ -93,9 +80,9 @@ class TestLearning:
 
     @pytest.mark.parametrize("objective", ["contrastive", "regression"])
     def test_from_imagenet_weights(self, halves, tmp_path, objective):
-        config = changed(init="pretrained", objective=objective, epochs=1)
+        config = changed(backbone="efficientnet_lite0", objective=objective, epochs=1)
         result = train(*few(halves), config, execution=on_cpu(tmp_path))
-        assert result.manifest.architecture == "efficientnet_lite0"
+        assert result.manifest.backbone == {"name": "efficientnet_lite0", "weights": None}
         assert result.manifest.n_features == 1280
         assert len(result.manifest.initial_weights) == 64
         assert len(result.history) == 1
@@ -104,7 +91,14 @@ class TestLearning:
         manifest = trained[0].manifest
         assert manifest.configuration == SCRATCH.model_dump(mode="json")
         assert manifest.initial_weights == "random"
-        assert (manifest.architecture, manifest.n_features) == ("resnet_small", 256)
+        assert manifest.backbone == {"name": "resnet_small", "weights": None}
+        assert manifest.objective == {
+            "name": "contrastive",
+            "weight": 1.0,
+            "temperature": 0.1,
+            "target_temperature": 0.1,
+        }
+        assert (manifest.n_features, manifest.image_size) == (256, 32)
         assert (manifest.n_train, manifest.n_validation) == (96, 32)
         assert manifest.target_mean == pytest.approx(halves[0].factors.mean(axis=0).tolist())
 
@@ -128,6 +122,32 @@ class TestRepeatability:
             result = train(*few(halves), config, execution=on_cpu(tmp_path))
             networks.append(result.network.state_dict())
         assert all(torch.equal(networks[0][name], networks[1][name]) for name in networks[0])
+
+
+class TestRates:
+    """One-cycle's peak: the schedule of the backbone, slower for what has learned already."""
+
+    @pytest.mark.parametrize(
+        ("values", "head", "share"),
+        [
+            ({"backbone": "resnet_small"}, 3e-3, 1.0),
+            ({"backbone": "efficientnet_lite0"}, 1e-3, 0.3),
+            ({"backbone": {"name": "efficientnet_lite0", "weights": "random"}}, 1e-3, 1.0),
+            ({"backbone": "efficientnet_lite0", "learning_rate": 0.01}, 0.01, 0.3),
+        ],
+    )
+    def test_the_backbones_share(self, halves, tmp_path, monkeypatch, values, head, share):
+        peaks = []
+        one_cycle = torch.optim.lr_scheduler.OneCycleLR
+
+        def watched(optimizer, max_lr, **rest):
+            peaks.extend(max_lr)
+            return one_cycle(optimizer, max_lr=max_lr, **rest)
+
+        monkeypatch.setattr(torch.optim.lr_scheduler, "OneCycleLR", watched)
+        config = changed(**{"learning_rate": None, "epochs": 1, **values})
+        train(*few(halves, 4), config, execution=on_cpu(tmp_path))
+        assert peaks == pytest.approx([head * share, head])
 
 
 class TestEpochs:
@@ -157,8 +177,8 @@ class TestEpochs:
         result = train(*few(halves), changed(epochs=epochs), execution=on_cpu(tmp_path))
         rates = [figures["learning_rate"] for figures in result.history]
         assert len(rates) == epochs
-        assert all(0 <= rate <= SCRATCH.learning_rate for rate in rates)
-        assert rates[-1] < SCRATCH.learning_rate
+        assert all(0 <= rate <= SCRATCH.schedule.learning_rate for rate in rates)
+        assert rates[-1] < SCRATCH.schedule.learning_rate
 
     def test_listeners_hear_every_batch_and_epoch(self, trained):
         result, heard = trained
@@ -182,9 +202,9 @@ class TestEpochs:
 
 class TestBatches:
     def batches(self, given, tmp_path, **values):
-        frame = TargetFrame.of(given.factors)
-        generator = torch.Generator().manual_seed(0)
-        return TrainBatches(given, changed(**values), frame, on_cpu(tmp_path), generator)
+        config, generator = changed(**values), torch.Generator().manual_seed(0)
+        statistics = config.objective.statistics(given.factors)
+        return TrainBatches(given, config, statistics, on_cpu(tmp_path), generator)
 
     def test_an_epoch_shows_every_cover_once_but_the_short_last_batch(self, halves, tmp_path):
         batches = self.batches(halves[0], tmp_path, batch_size=20)
@@ -253,27 +273,3 @@ class TestErrors:
         gone = replace(halves[0], paths=(tmp_path / "gone.png", *halves[0].paths[1:]))
         with pytest.raises(DataError, match=r"gone\.png"):
             train(gone, halves[1], SCRATCH, execution=on_cpu(tmp_path))
-
-
-class TestCheckpoint:
-    def test_round_trip(self, halves, trained, tmp_path):
-        result, _ = trained
-        save_checkpoint(tmp_path, result.network, result.manifest)
-        assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, MANIFEST}
-        network, manifest = load_checkpoint(tmp_path)
-        assert manifest == read_manifest(tmp_path) == result.manifest
-        assert not network.training
-        for before, after in zip(
-            predicted(result.network, result.manifest, halves[1].paths, tmp_path),
-            predicted(network, manifest, halves[1].paths, tmp_path),
-            strict=True,
-        ):
-            assert np.array_equal(before, after)
-
-    def test_what_is_missing_is_named(self, trained, tmp_path):
-        with pytest.raises(DataError, match=r"no checkpoint in .*manifest\.json is missing"):
-            load_checkpoint(tmp_path)
-        save_checkpoint(tmp_path, trained[0].network, trained[0].manifest)
-        (tmp_path / WEIGHTS).unlink()
-        with pytest.raises(DataError, match=r"weights\.safetensors is missing"):
-            load_checkpoint(tmp_path)

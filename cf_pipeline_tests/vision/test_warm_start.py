@@ -1,20 +1,12 @@
 """Continuing from an earlier checkpoint, and beginning anew where it does not fit."""
 
-import json
-
 import pytest
 import torch
 
 from cf_pipeline.vision.batches import Examples
-from cf_pipeline.vision.checkpoint import MANIFEST, load_checkpoint, save_checkpoint
-from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.checkpoint import load_checkpoint, save_checkpoint
 from cf_pipeline.vision.training import Start, Trained, train
-from cf_pipeline_tests.vision.small_world import SCRATCH, examples, on_cpu
-
-
-def changed(**values):
-    return VisionConfig(**{**SCRATCH.model_dump(), **values})
-
+from cf_pipeline_tests.vision.small_world import SCRATCH, changed, examples, on_cpu
 
 ONCE = changed(epochs=1)
 
@@ -85,18 +77,36 @@ class TestMismatch:
         assert "checkpoint abc123 has n_factors 4 instead of 3: training starts" in caplog.text
         assert same_weights(result, train(*given, ONCE, execution=on_cpu(tmp_path)))
 
-    def test_another_architecture_is_announced_and_cold(self, halves, start, tmp_path, caplog):
-        config = changed(epochs=1, init="pretrained")
+    def test_another_backbone_is_announced_and_cold(self, halves, start, tmp_path, caplog):
+        config = changed(epochs=1, backbone="efficientnet_lite0")
         result = train(*self.few(halves), config, execution=on_cpu(tmp_path), start=start)
         assert result.manifest.started_from is None
-        assert result.manifest.architecture == "efficientnet_lite0"
-        assert "architecture resnet_small instead of efficientnet_lite0" in caplog.text
-        assert "vision.init = pretrained" in caplog.text
+        assert result.manifest.backbone["name"] == "efficientnet_lite0"
+        assert "backbone resnet_small instead of efficientnet_lite0" in caplog.text
+        assert "vision.backbone = efficientnet_lite0" in caplog.text
 
+    def test_another_objective_is_announced_and_cold(self, halves, start, tmp_path, caplog):
+        config = changed(epochs=1, objective="regression")
+        result = train(*self.few(halves), config, execution=on_cpu(tmp_path), start=start)
+        assert result.manifest.started_from is None
+        assert "objective contrastive instead of regression" in caplog.text
 
-def test_a_manifest_from_before_warm_starts_is_read(start, tmp_path):
-    save_checkpoint(tmp_path, start.network, start.manifest)
-    manifest = json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8"))
-    assert manifest.pop("started_from") is None
-    (tmp_path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-    assert load_checkpoint(tmp_path)[1] == start.manifest
+    def test_settings_and_weights_that_shape_nothing_may_differ(self, halves, start, tmp_path):
+        config = changed(
+            epochs=1,
+            objective={"name": "contrastive", "temperature": 0.2},
+            backbone={"name": "resnet_small", "weights": "random"},
+        )
+        result = train(*self.few(halves), config, execution=on_cpu(tmp_path), start=start)
+        assert result.manifest.started_from == "abc123"
+
+    def test_a_transformer_at_another_size_is_announced_and_cold(self, halves, tmp_path, caplog):
+        config = changed(epochs=1, backbone={"name": "timm:test_vit", "weights": "random"})
+        given = self.few(halves)
+        first = train(*given, config, execution=on_cpu(tmp_path))
+        start = Start(first.network, first.manifest, "abc123")
+        larger = config.model_copy(update={"image_size": 48})
+        assert train(*given, config, execution=on_cpu(tmp_path), start=start).manifest.started_from
+        result = train(*given, larger, execution=on_cpu(tmp_path), start=start)
+        assert result.manifest.started_from is None
+        assert "tensors of other shapes, by its image_size 32" in caplog.text

@@ -1,0 +1,37 @@
+"""What a feature set is: from cover files to one vector each, with nothing learned from behaviour.
+
+The settings of a feature set are its fields. A configuration is resolved without torch, so files of
+feature sets import it inside their functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cf_pipeline.registry import Method
+from cf_pipeline.vectors import Matrix, Progress, silent
+
+if TYPE_CHECKING:
+    from cf_pipeline.vision.devices import Execution
+
+
+class FeatureSet(Method):
+    """Base of the feature sets; its name is what tables and scoreboards call it."""
+
+    def extract(
+        self, paths: Sequence[Path], execution: Execution, progress: Progress = silent
+    ) -> Matrix:
+        """float32 features, shape (len(paths), d), one row per readable cover in order.
+
+        Args:
+            paths: cover files.
+            execution: device, threads, covers at once.
+            progress: called as covers are done.
+
+        Raises:
+            ConfigError: its settings cannot be used.
+            DataError: a cover cannot be read (named).
+        """
+        raise NotImplementedError

@@ -1,0 +1,92 @@
+"""What a factorization is: from a matrix to factors, and from fixed users to further projects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cf_pipeline.registry import Method
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from cf_pipeline.vectors import Matrix
+
+OnIteration = Callable[[int, int, float], None]
+"""Called as on_iteration(done, total, objective)."""
+
+
+def _nobody(done: int, total: int, objective: float) -> None:
+    """Hears of iterations and does nothing."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What every factorizer is told beside the matrix.
+
+    Attributes:
+        n_factors: length of a factor.
+        seed: of everything that is drawn.
+        threads: cores to use, 0 for all of them; the result must not depend on it.
+        on_iteration: hears the objective after every iteration.
+        start: user and item factors to start from, (n_users, n_factors) and (n_projects,
+            n_factors); None: from nothing.
+    """
+
+    n_factors: int
+    seed: int = 0
+    threads: int = 0
+    on_iteration: OnIteration = _nobody
+    start: tuple[Matrix, Matrix] | None = None
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What a factorization found.
+
+    Attributes:
+        user_factors: float32, shape (n_users, n_factors).
+        item_factors: float32, shape (n_projects, n_factors).
+        objective: value after every iteration, at least one.
+    """
+
+    user_factors: Matrix
+    item_factors: Matrix
+    objective: tuple[float, ...]
+
+
+class Factorizer(Method):
+    """Base of the methods that factorize; its fields are their settings."""
+
+    def fit(self, user_items: sparse.csr_matrix, fitting: Fitting) -> Factors:
+        """Factors of users and projects.
+
+        Args:
+            user_items: CSR, shape (n_users, n_projects), float32 confidences c_ui > 0 of observed
+                pairs.
+            fitting: number of factors, seed, threads, who listens, what to start from.
+
+        Raises:
+            DataError: the solver diverged, or there is a start of other shapes.
+        """
+        raise NotImplementedError
+
+    def place(self, user_factors: Matrix, item_users: sparse.csr_matrix) -> Matrix:
+        """Factors of projects that were not trained on, the user factors fixed.
+
+        Args:
+            user_factors: float32, shape (n_users, n_factors).
+            item_users: CSR, shape (n_new, n_users), confidences of the new projects' users.
+
+        Returns:
+            float32, shape (n_new, n_factors); a project without users is the zero vector.
+        """
+        raise NotImplementedError
+
+    def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix] | None:
+        """User and item factors that `fit` would begin with by itself, (n_users, n_projects) rows.
+
+        None, the default: it cannot start from earlier factors, and a warm start is a cold one.
+        """
+        return None

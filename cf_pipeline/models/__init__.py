@@ -1,0 +1,1 @@
+"""Which model serves: roles, promotion, warm starts, lineage, export."""

@@ -1,0 +1,88 @@
+"""Reading results out of a home: embeddings as Parquet, scores as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.models.catalogue import champion_of, warehouse_of, whole_version
+from cf_pipeline.storage.home import Home
+from cf_pipeline.storage.warehouse import Warehouse
+
+
+def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple[int, str]:
+    """Write `project_id, split, model_version, features, predicted_factors` of one model.
+
+    Args:
+        home: where.
+        file: what is written, Parquet.
+        model: a model version or how it begins; None: the champion, which serves, or the newest
+            model where none was promoted yet.
+
+    Returns:
+        Number of rows and the model version.
+
+    Raises:
+        DataError: no such model, no embeddings of it, or the file cannot be written.
+    """
+    warehouse, newest = _current(home)
+    model = _meant(warehouse, model) or champion_of(warehouse) or newest
+    table = _embeddings_by(warehouse, model)
+    if table.is_empty():
+        raise DataError(
+            f"no embeddings of model {model} in {home.path}. Run cf-pipeline run; a model that is "
+            f"neither the newest nor champion nor best is embedded by cf-pipeline promote {model}."
+        )
+    try:
+        table.write_parquet(file)
+    except OSError as error:
+        raise DataError(f"{file} cannot be written: {error}. Choose another place.") from error
+    return table.height, model
+
+
+def _embeddings_by(warehouse: Warehouse, model: str) -> pl.DataFrame:
+    return (
+        warehouse
+        .frame("embeddings", where="model_version = ?", parameters=[model])
+        .join(warehouse.frame("project_split"), on="project_id", how="left")
+        .select("project_id", "split", "model_version", "features", "predicted_factors")
+    )
+
+
+def _meant(warehouse: Warehouse, model: str | None) -> str | None:
+    """The one version that begins so, where one was named."""
+    if model is None:
+        return None
+    versions = warehouse.frame("trained_cnn", ("model_version",))["model_version"]
+    return whole_version(model, versions.to_list())
+
+
+def scoreboards(home: Home) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Title, column titles and rows of each table of scores that is there, current model's."""
+    from cf_pipeline.benchmark.report import pool_sizes, scoreboard, task_table
+
+    warehouse, model = _current(home)
+
+    def rows_of(table: str) -> pl.DataFrame:
+        return warehouse.frame(table, where="model_version = ?", parameters=[model])
+
+    boards = []
+    if warehouse.has("similarity_scores"):
+        scores, differences = rows_of("similarity_scores"), rows_of("similarity_differences")
+        for split in ("validation", "test"):
+            title = f"Image similarity, {split} ({pool_sizes(scores, split)})"
+            boards.append((title, *scoreboard(scores, differences, split, "imagenet")))
+    if warehouse.has("benchmark_scores"):
+        tasks = task_table(rows_of("benchmark_scores"), "mean_class_accuracy")
+        boards.append(("Linear probe", *tasks))
+    return boards
+
+
+def _current(home: Home) -> tuple[Warehouse, str]:
+    warehouse = warehouse_of(home)
+    record = warehouse.record("trained_cnn")
+    if record is None:
+        raise DataError(f"no trained model in {home.path}. Run cf-pipeline run first.")
+    return warehouse, record.data_version

@@ -1,0 +1,92 @@
+"""Vectors of covers by a model or by a feature set, computed for what changed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cf_pipeline.configuration.choices import Configuration
+from cf_pipeline.recompute.stage import Stage
+from cf_pipeline.vectors import Matrix
+
+if TYPE_CHECKING:
+    from cf_pipeline.baselines.feature_set import FeatureSet
+    from cf_pipeline.vision.devices import Execution
+    from cf_pipeline.vision.embedding import Extract
+
+
+def execution(stage: Stage) -> Execution:
+    """Device, threads and batch that the configuration grants."""
+    from cf_pipeline.vision.devices import Execution
+
+    resources = stage.configuration.resources
+    return Execution.of(
+        resources.device,
+        resources.n_threads,
+        stage.scratch,
+        batch_size=resources.embedding_batch,
+    )
+
+
+def simple_sets(configuration: Configuration) -> list[FeatureSet]:
+    """An untrained network of the shape and input of the trained one, colour, sets from outside."""
+    baselines, vision = configuration.baselines, configuration.vision
+    return [baselines.random.shaped_as(vision), baselines.color, *baselines.extra]
+
+
+def embedded_by(stage: Stage, feature_set: FeatureSet) -> tuple[pl.DataFrame, int]:
+    """`project_id, sha256, features, feature_set` of every readable cover, and how many are new."""
+    from cf_pipeline.vision.embedding import embed_changed
+
+    name = feature_set.name
+    known = stage.previous_rows("sha256", "features", where=f"feature_set = '{name}'")
+    table, n_computed = embed_changed(
+        _readable_covers(stage), known, ("features",), extractor(stage, feature_set, "covers")
+    )
+    return table.with_columns(feature_set=pl.lit(name)), n_computed
+
+
+def embedded(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
+    """Rows of `embeddings` by one model for every readable cover, and how many were computed."""
+    from cf_pipeline.vision.embedding import embed_changed
+
+    columns = ("features", "predicted_factors")
+    known = stage.previous_rows("sha256", *columns, where=f"model_version = '{model}'")
+    what = f"covers, model {model}"
+    table, n_computed = embed_changed(
+        _readable_covers(stage), known, columns, model_extractor(stage, what, model)
+    )
+    return table.with_columns(model_version=pl.lit(model)), n_computed
+
+
+def extractor(stage: Stage, feature_set: FeatureSet, what: str) -> Extract:
+    """A feature set that does not depend on the model, with progress."""
+
+    def extract(paths: Sequence[Path]) -> tuple[Matrix, ...]:
+        progress = stage.progress(f"{what}, {feature_set.name}")
+        return (feature_set.extract(paths, execution(stage), progress),)
+
+    return extract
+
+
+def model_extractor(stage: Stage, what: str, model: str) -> Extract:
+    """Features and predicted factors by a model."""
+    from cf_pipeline.vision.checkpoint import checkpoint_input, load_checkpoint
+    from cf_pipeline.vision.embedding import embed_covers
+
+    folder = stage.artifacts.find("checkpoint", model)
+    network, manifest = load_checkpoint(folder)
+
+    def extract(paths: Sequence[Path]) -> tuple[Matrix, ...]:
+        return embed_covers(
+            network, checkpoint_input(manifest), paths, execution(stage), stage.progress(what)
+        )
+
+    return extract
+
+
+def _readable_covers(stage: Stage) -> pl.DataFrame:
+    return stage.frame("covers", "project_id", "sha256", "path", where="status = 'ok'")

@@ -1,0 +1,330 @@
+"""The code version of an asset: a hash of the top-level symbols that its body reaches by name.
+
+Source is parsed, never imported. From a body the names that it uses lead to functions, classes
+(whole, once named) and constants, in its own file and across modules, through imports, aliases,
+base classes and decorators. Left aside are docstrings, comments, layout, annotations of signatures,
+texts of raised errors and of log lines, and the rooms in `LEFT_OUT`; configuration counts by its
+resolved values instead. Where a module itself is used as a value its names cannot be told, and it
+counts whole. Methods that the configuration chose (`registry`) are handed in by whoever asks, since
+no body names them; what else a registry holds does not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LEFT_OUT: Mapping[str, str] = {
+    "benchmark.report": "puts scores into words",
+    "configuration": "counts by its resolved values",
+    "defs.assets": "wires bodies into Dagster",
+    "defs.pictures": "wraps pictures for the UI",
+    "defs.resources": "holds the home and writes log lines",
+    "errors": "is seen only where nothing is made",
+    "figures": "draws what was made",
+    "recompute": "decides whether a body runs, not what it makes",
+    "registry": "finds methods; those that are chosen count",
+    "sources.dataset": "counts by its parsed sections",
+    "sources.description": "counts by its parsed sections",
+    "sql": "quotes names",
+    "storage": "stores rows and hashes them; a body that hands over other rows has changed itself",
+    "tracking": "tells wandb",
+    "verdict": "words of checks, which turn rows away or let them stand",
+}
+"""Rooms that cannot change a value, with the reason."""
+
+_LOGGERS = {"log", "logger", "_logger"}
+Symbol = tuple[str, str]
+"""Module and name; the name is `*` where the module counts whole."""
+
+
+@dataclass(frozen=True)
+class _Module:
+    """One parsed file: what binds each of its names, and what it imports at its top level."""
+
+    tree: ast.Module
+    bound: Mapping[str, tuple[ast.stmt, ...]]
+    text: dict[int, str] = field(default_factory=dict)
+
+    def source(self, statement: ast.stmt) -> str:
+        """A statement without what does not count; unparsing is dear and done once."""
+        if id(statement) not in self.text:
+            self.text[id(statement)] = ast.unparse(statement)
+        return self.text[id(statement)]
+
+
+@dataclass
+class SourceTree:
+    """The Python files of one package.
+
+    Attributes:
+        package: its folder, which bears its name. Files are parsed once and remembered.
+    """
+
+    package: Path
+    _modules: dict[str, _Module | None] = field(default_factory=dict, repr=False)
+    _uses: dict[Symbol, frozenset[Symbol]] = field(default_factory=dict, repr=False)
+
+    def code_version(self, symbols: Iterable[Symbol]) -> str:
+        """12 hexadecimal digits for the source that some symbols reach, themselves included."""
+        digest = hashlib.sha256()
+        for module, name in sorted(self.reached(symbols)):
+            # A file outside counts by what it holds, wherever it lies.
+            place = Path(module).name if module.endswith(".py") else module
+            digest.update(f"\n{place}:{name}\n".encode())
+            for text in sorted(self._texts(module, name)):
+                digest.update(text.encode())
+        return digest.hexdigest()[:12]
+
+    def reached(self, symbols: Iterable[Symbol]) -> set[Symbol]:
+        """Every symbol of the package that some symbols reach."""
+        reached: set[Symbol] = set()
+        waiting = [symbol for symbol in symbols if self._parsed(symbol[0]) is not None]
+        while waiting:
+            symbol = waiting.pop()
+            if symbol not in reached:
+                reached.add(symbol)
+                waiting += self._used_by(symbol) - reached
+        return reached
+
+    def wholes(self, symbols: Iterable[Symbol]) -> set[str]:
+        """Modules that count whole: the places where a name is computed."""
+        return {module for module, name in self.reached(symbols) if name == "*"}
+
+    def forget(self, module: str) -> None:
+        """Parse a module again when it is asked for next: a file outside may have been edited."""
+        self._modules.pop(module, None)
+        self._uses = {symbol: used for symbol, used in self._uses.items() if symbol[0] != module}
+
+    def module_of(self, file: Path) -> str:
+        """The dotted name of a file of the package."""
+        parts = file.relative_to(self.package).with_suffix("").parts
+        return ".".join([self.package.name, *(part for part in parts if part != "__init__")])
+
+    def _texts(self, module: str, name: str) -> list[str]:
+        parsed = self._parsed(module)
+        assert parsed is not None
+        statements = parsed.tree.body if name == "*" else parsed.bound[name]
+        return [parsed.source(s) for s in statements if not isinstance(s, _IMPORTS)]
+
+    def _used_by(self, symbol: Symbol) -> frozenset[Symbol]:
+        """Symbols that the statements of a symbol name."""
+        if symbol not in self._uses:
+            module, name = symbol
+            parsed = self._parsed(module)
+            assert parsed is not None
+            statements = parsed.tree.body if name == "*" else parsed.bound[name]
+            used: set[Symbol] = set()
+            for statement in statements:
+                used |= set(self._named_in(module, parsed, statement))
+            self._uses[symbol] = frozenset(used - {symbol})
+        return self._uses[symbol]
+
+    def _named_in(self, module: str, parsed: _Module, statement: ast.stmt) -> Iterator[Symbol]:
+        aliases = dict(_imported(statement))
+        attributes = {
+            id(node.value): node for node in ast.walk(statement) if isinstance(node, ast.Attribute)
+        }
+        for node in ast.walk(statement):
+            if not isinstance(node, ast.Name):
+                continue
+            if node.id in aliases:
+                yield from self._target(aliases[node.id], node, attributes)
+            elif node.id in parsed.bound:
+                yield from self._bound_target(module, parsed, node, attributes)
+
+    def _bound_target(
+        self, module: str, parsed: _Module, node: ast.Name, attributes: Mapping[int, ast.Attribute]
+    ) -> Iterator[Symbol]:
+        """A name of the module's own top level: defined there, or imported."""
+        imported = False
+        for statement in parsed.bound[node.id]:
+            for alias, target in _imported(statement):
+                if alias == node.id:
+                    imported = True
+                    yield from self._target(target, node, attributes)
+        if not imported:
+            yield module, node.id
+
+    def _target(
+        self, target: str, node: ast.expr, attributes: Mapping[int, ast.Attribute]
+    ) -> Iterator[Symbol]:
+        """What an imported name stands for: a symbol, or an attribute of a module."""
+        while self._file_of(target) is not None or target == self.package.name:
+            attribute = attributes.get(id(node))
+            if attribute is None:
+                # The module itself is a value: which of its names are used cannot be told.
+                if _counts(target):
+                    yield target, "*"
+                return
+            target, node = f"{target}.{attribute.attr}", attribute
+        yield from self._symbol(target)
+
+    def _symbol(self, dotted: str) -> Iterator[Symbol]:
+        """Module and name of a dotted symbol, followed to where it is defined."""
+        module, _, name = dotted.rpartition(".")
+        parsed = self._parsed(module) if module and _counts(module) else None
+        if parsed is None:
+            return
+        for statement in parsed.bound.get(name, ()):
+            for alias, target in _imported(statement):
+                if alias == name:
+                    yield from self._symbol(target)
+                    return
+        if name in parsed.bound:
+            yield module, name
+
+    def _parsed(self, module: str) -> _Module | None:
+        if module not in self._modules:
+            file = self._file_of(module)
+            self._modules[module] = None if file is None else _parse(file)
+        return self._modules[module]
+
+    def _file_of(self, module: str) -> Path | None:
+        if module.endswith(".py"):  # a file outside the package
+            return Path(module)
+        root, *parts = module.split(".")
+        return _file_below(self.package, tuple(parts)) if root == self.package.name else None
+
+
+_IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+@functools.cache
+def _file_below(package: Path, parts: Sequence[str]) -> Path | None:
+    path = package.joinpath(*parts)
+    candidates = (path.with_suffix(".py"), path / "__init__.py") if parts else ()
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _counts(module: str) -> bool:
+    _, _, rest = module.partition(".")
+    left_out = any(rest == room or rest.startswith(f"{room}.") for room in LEFT_OUT)
+    return bool(rest) and not left_out and not rest.endswith(".config")
+
+
+def _imported(statement: ast.AST) -> Iterator[tuple[str, str]]:
+    """Local name and dotted target of every import anywhere in a statement."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.asname:
+                    yield alias.asname, alias.name
+                else:
+                    root = alias.name.partition(".")[0]
+                    yield root, root
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+
+
+def _parse(file: Path) -> _Module:
+    tree = _Reduced().visit(ast.parse(file.read_text(encoding="utf-8")))
+    bound: dict[str, list[ast.stmt]] = {}
+    for statement in tree.body:
+        for name in set(_names_bound(statement)):
+            bound.setdefault(name, []).append(statement)
+    return _Module(tree, {name: tuple(statements) for name, statements in bound.items()})
+
+
+def _names_bound(statement: ast.stmt) -> Iterator[str]:
+    """Names to which a top-level statement gives a value, or whose value it changes."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield statement.name
+        return
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield (alias.asname or alias.name).partition(".")[0]
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield from (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+        elif isinstance(node, ast.Expr):
+            # TABLE.update(...) changes TABLE.
+            yield from (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+
+
+class _Reduced(ast.NodeTransformer):
+    """A tree without what does not count."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        _drop_docstring(node)
+        node.returns = None
+        # What makes an asset of a body says where it stands in the graph, not what it computes.
+        node.decorator_list = [d for d in node.decorator_list if not _makes_an_asset(d)]
+        return self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        _drop_docstring(node)
+        # A text after an attribute is its docstring.
+        node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
+        return self.generic_visit(node)
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        node.body = [s for s in node.body if not _is_text(s)]
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        # Raised here, or made by a helper for its caller to raise.
+        if name.endswith("Error"):
+            node.args = [_without_text(argument) for argument in node.args]
+        # What a registry holds: of its entries those count that were chosen, and by themselves.
+        if name == "Registry":
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg == "sort"]
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        call = node.value
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+            and call.func.value.id in _LOGGERS
+        ):
+            return ast.Pass()
+        return self.generic_visit(node)
+
+
+def _without_text(node: ast.expr) -> ast.expr:
+    """An argument of an exception, its own words gone: texts, and texts put together."""
+    if isinstance(node, ast.JoinedStr | ast.BinOp):
+        return ast.Constant("")
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return ast.Constant("")
+    return node
+
+
+def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+    if node.body and _is_text(node.body[0]):
+        node.body = node.body[1:] or [ast.Pass()]
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _makes_an_asset(decorator: ast.expr) -> bool:
+    call = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(call, ast.Name) and call.id in {"stage_asset", "check"}

@@ -1,0 +1,31 @@
+"""The few pieces of SQL that are put together from names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL value."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def columns_sql(names: Iterable[str]) -> str:
+    """Names as a list of columns."""
+    return ", ".join(quoted(name) for name in names)
+
+
+def equals(column: str, value: str) -> str:
+    """The condition that a column has a value."""
+    return f"{quoted(column)} = {literal(value)}"
+
+
+def path_literal(path: Path) -> str:
+    """A path as an SQL value; brackets and stars in a file's own name are no pattern."""
+    return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))

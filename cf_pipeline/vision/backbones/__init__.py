@@ -1,0 +1,1 @@
+"""Networks from a cover to pooled features, one file per backbone."""

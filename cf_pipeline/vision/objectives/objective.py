@@ -1,0 +1,66 @@
+"""What an objective is: which targets factors make, and what it costs to miss them.
+
+The settings of an objective are its fields. A configuration is resolved without torch, so files of
+objectives import it inside their functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from cf_pipeline.registry import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cf_pipeline.vectors import Matrix
+
+Statistics = Mapping[str, "Tensor"]
+"""What is remembered of the train factors: tensors on the CPU, by names without a dot."""
+
+
+class Objective(Method):
+    """Base of the objectives; `targets` and `loss` are all that one has to say.
+
+    Attributes:
+        layers: vectors of a cover that are features, out of what the network gives.
+    """
+
+    layers: ClassVar[tuple[str, ...]] = ("collaborative", "predicted_factors")
+
+    def targets(self, factors: Tensor, statistics: Statistics) -> Tensor:
+        """What the network is asked for: factors (N, k) to one target per row, (N, ...).
+
+        Args:
+            factors: float32, of train or of held-out projects.
+            statistics: of the train factors, so that both are measured from the same place.
+        """
+        raise NotImplementedError
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch: outputs of the head (N, n_outputs) and targets to a scalar."""
+        raise NotImplementedError
+
+    def statistics(self, factors: Matrix) -> dict[str, Tensor]:
+        """What `targets` and `predicted` need to know of the train factors, float32 (N, k).
+
+        `mean` (k,), and `scale`, the root mean square distance from it, a scalar. An objective that
+        learns more of them, such as centroids, adds it: the checkpoint keeps all of it.
+        """
+        import torch
+
+        mean = torch.from_numpy(factors.mean(axis=0))
+        scale = (torch.tensor(factors) - mean).square().sum(dim=1).mean().sqrt()
+        return {"mean": mean, "scale": scale}
+
+    def n_outputs(self, n_factors: int) -> int:
+        """How many outputs the head has where a factor has n_factors numbers."""
+        return n_factors
+
+    def predicted(self, outputs: Tensor, statistics: Statistics) -> Tensor:
+        """Predicted factors less the mean of the train factors, up to length.
+
+        Outputs (N, n_outputs) to (N, k); by default the outputs themselves.
+        """
+        return outputs

@@ -1,0 +1,175 @@
+"""Vectors of covers and labelled images: by which feature sets, and for what changed alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from cf_pipeline.baselines.color import Color
+from cf_pipeline.baselines.feature_set import FeatureSet
+from cf_pipeline.configuration.choices import Choices, resolve
+from cf_pipeline.models import task_features as module
+from cf_pipeline.models.extraction import embedded_by, simple_sets
+from cf_pipeline.models.task_features import task_features
+from cf_pipeline.vectors import Matrix, Progress, silent
+from cf_pipeline.vision.covers import open_cover
+from cf_pipeline.vision.devices import Execution
+from cf_pipeline_tests.models.trained_home import TrainedHome
+
+SMALL = {
+    "vision.backbone": "resnet_small",
+    "vision.image_size": 16,
+    "baselines.imagenet.backbone": "resnet_small",
+    "baselines.imagenet.backbone.weights": "random",
+    "baselines.imagenet.image_size": 16,
+    "resources.threads": 1,
+}
+ASKED: list[str] = []
+"""Files that Side was asked for."""
+
+
+class Side(FeatureSet):
+    """A feature set from outside: how large a picture is."""
+
+    name: str = "user:side"
+
+    def extract(
+        self, paths: Sequence[Path], execution: Execution, progress: Progress = silent
+    ) -> Matrix:
+        ASKED.extend(path.name for path in paths)
+        sides = [open_cover(path).size for path in paths]
+        progress(len(paths), len(paths), {})
+        return np.array(sides, dtype=np.float32)
+
+
+@pytest.fixture
+def pictures(trained: TrainedHome, tmp_path: Path) -> list[Path]:
+    """Three pictures, the last one a copy of the first, and a home with small networks."""
+    ASKED.clear()
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path, side in zip(paths, (20, 24, 20), strict=True):
+        Image.new("RGB", (side, side), (200, side, 0)).save(path)
+    extra = {"baselines.extra": [f"{__name__}:Side"]}
+    Choices(set={**SMALL, **extra}).write(trained.home.config_path)
+    return paths
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def cover(trained: TrainedHome, paths: Sequence[Path]) -> None:
+    """A project per picture, and one whose cover cannot be read."""
+    said = dict.fromkeys(("width", "height", "format", "reason", "look_group", "look_component"))
+    rows = [
+        {"project_id": path.stem, "path": str(path), "sha256": sha256(path), "status": "ok", **said}
+        for path in paths
+    ]
+    broken = {"project_id": "z", "path": "z.png", "sha256": None, "status": "missing", **said}
+    types = dict.fromkeys(("format", "reason", "look_group", "look_component"), pl.String)
+    frame = pl.DataFrame([*rows, broken], schema_overrides=types)
+    trained.publish("covers", covers=frame.cast({"width": pl.Int64, "height": pl.Int64}))
+
+
+def test_an_untrained_network_has_the_shape_and_input_of_the_trained_one() -> None:
+    chosen = Choices(set={**SMALL, "vision.fit": "pad", "baselines.random.seed": 3})
+    random, color = simple_sets(resolve(chosen))
+    assert random.model_dump() == {
+        "name": "random",
+        "seed": 3,
+        "backbone": {"name": "resnet_small", "weights": None},
+        "image_size": 16,
+        "fit": "pad",
+    }
+    assert color == Color()
+
+
+def test_only_bytes_that_are_new_are_embedded_again(
+    trained: TrainedHome, pictures: list[Path]
+) -> None:
+    cover(trained, pictures[:2])
+    side = resolve(Choices.read(trained.home.config_path)).baselines.extra[0]
+    assert side.name == f"{__name__}:Side"
+
+    def embed(reusable: bool = True) -> tuple[pl.DataFrame, int]:
+        stage = trained.stage("simple_embeddings", reusable=reusable)
+        table, n_computed = embedded_by(stage, side)
+        rows = table.with_columns(pl.col("features").cast(pl.List(pl.Float32)))
+        trained.publish("simple_embeddings", simple_embeddings=rows)
+        return table, n_computed
+
+    table, n_computed = embed()
+    assert table.columns == ["project_id", "sha256", "features", "feature_set"]
+    assert n_computed == 2
+    assert table["features"].to_list() == [[20, 20], [24, 24]]
+    # A project more whose cover is known, and one cover with other bytes.
+    Image.new("RGB", (30, 30)).save(pictures[1])
+    cover(trained, pictures)
+    ASKED.clear()
+    table, n_computed = embed()
+    assert (n_computed, ASKED) == (1, ["b.png"])
+    assert table.sort("project_id")["features"].to_list() == [[20, 20], [30, 30], [20, 20]]
+    # What other code or settings wrote is no use.
+    assert embed(reusable=False)[1] == 2
+
+
+def test_every_feature_set_of_labelled_images_and_ours_for_the_model_alone(
+    trained: TrainedHome, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def of_model(stage: object, what: str, model: str) -> object:
+        def extract(paths: Sequence[Path]) -> tuple[Matrix, ...]:
+            asked.append((model, len(paths)))
+            return tuple(np.full((len(paths), d), 0.5, np.float32) for d in (4, 2))
+
+        return extract
+
+    monkeypatch.setattr(module, "model_extractor", of_model)
+    images = pl.DataFrame([
+        {
+            "task": "toys",
+            "image_id": path.name,
+            "path": str(path),
+            "sha256": sha256(path),
+            "label": "a",
+            "split": "train",
+            "look_component": None,
+        }
+        for path in pictures[:2]
+    ]).cast({"look_component": pl.String})
+    none = pl.DataFrame(
+        schema=dict.fromkeys(("task", "image_id", "path", "label", "reason"), pl.String)
+    )
+
+    def given(rows: pl.DataFrame) -> None:
+        trained.publish("benchmark_tasks", benchmark_tasks=rows, benchmark_tasks_rejected=none)
+
+    def embed(model: str) -> tuple[pl.DataFrame, int]:
+        table, n_computed = task_features(trained.stage("task_embeddings"), model)
+        trained.publish("task_embeddings", model, task_embeddings=table)
+        return table, n_computed
+
+    given(images)
+    table, n_computed = embed("m1")
+    sets = {"imagenet", "random", "color", f"{__name__}:Side", "collaborative", "predicted_factors"}
+    assert set(table["feature_set"]) == sets
+    assert table.height == 2 * len(sets)
+    assert set(table["model_version"]) == {"m1"}
+    assert n_computed == 2 * (len(sets) - 1)  # both layers come of one pass
+    # Another model: only its own vectors are computed.
+    again, n_computed = embed("m2")
+    assert n_computed == 2
+    assert asked == [("m1", 2), ("m2", 2)]
+    assert again.drop("model_version").equals(table.drop("model_version"))
+    assert embed("m2")[1] == 0
+    # Without a task there is nothing, in columns that can be written.
+    given(images.clear())
+    empty, n_computed = embed("m2")
+    assert (empty.height, n_computed) == (0, 0)
