@@ -19,12 +19,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from cf_pipeline.benchmark.report import markdown
-from cf_pipeline.recompute.fingerprints import task_folders
+from cf_pipeline.benchmark.task_loaders.loader import TaskLoader
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.defs.running import run_pipeline
 from cf_pipeline.errors import ConfigError, DataError
-from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.sources.files import covers_folder, interaction_files, project_files
 from cf_pipeline.storage.home import Home
@@ -120,7 +121,8 @@ def copied(source: Home, folder: Path) -> Place:
     """A copy of a home with copies of its data set and its labelled tasks, and config to match.
 
     Raises:
-        ConfigError: a run holds the home, or the data set reaches out of its folder.
+        ConfigError: a run holds the home, the data set reaches out of its folder, or a labelled
+            set cannot be copied.
     """
     holder = holder_of(source)
     if holder is not None:
@@ -138,23 +140,33 @@ def copied(source: Home, folder: Path) -> Place:
         raise ConfigError(f"{outside[0]} is not below {root}, which is what would be copied.")
     shutil.copytree(root, folder / "dataset")
     tasks = {
-        name: str(shutil.copytree(task, folder / "tasks" / name))
-        for name, task in task_folders(configuration).items()
+        f"benchmark.tasks.{name}": copied_task(name, loader, folder / "tasks" / name)
+        for name, loader in configuration.benchmark.tasks.items()
     }
     # Whatever form the tasks were chosen in: every one of them is named anew.
-    kept = {key: value for key, value in chosen.set.items() if not is_of_tasks(key)}
+    kept = {k: value for k, value in chosen.set.items() if not k.startswith("benchmark.tasks.")}
     chosen.model_copy(
         update={
             "dataset": str(folder / "dataset" / configuration.dataset.name),
-            "set": kept | {f"benchmark.tasks.{name}": path for name, path in tasks.items()},
+            "set": kept | tasks,
         }
     ).write(home.config_path)
     return Place(home)
 
 
-def is_of_tasks(key: str) -> bool:
-    """Whether a chosen key names folders of labelled tasks."""
-    return key == "benchmark.tasks" or key.startswith("benchmark.tasks.")
+def copied_task(name: str, loader: TaskLoader, folder: Path) -> dict[str, Any]:
+    """What reads a copy of a labelled set, as a table of the configuration.
+
+    Raises:
+        ConfigError: its loader has no folder that could be another.
+    """
+    settings = loader.model_dump(mode="json")
+    if "folder" not in settings:
+        raise ConfigError(
+            f"benchmark.tasks.{name} is read by {loader.name}, which has no setting `folder`: "
+            "expected one, so that a copy can be read. Take the task back in a copy of the home."
+        )
+    return {**settings, "folder": str(shutil.copytree(loader.folder_read(), folder))}
 
 
 if __name__ == "__main__":

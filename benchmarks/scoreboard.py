@@ -1,73 +1,104 @@
-"""Scoreboards of finished homes as Markdown, and into the README with --write.
+"""Scoreboards pooled over folds as Markdown, and into the README with --write.
 
-    python benchmarks/scoreboard.py --home data/home --home data/home-scratch --write
+    cf-pipeline crossvalidate --folds 5 --budget demo --save docs/results/demo.json
+    python benchmarks/scoreboard.py --results docs/results/demo.json --write
 
-Each home's table stands beside its recipe, budget, choices and the model's own facts, all read from
-the home; the block between the two scoreboard comments of the README is replaced.
+What it reads is what `crossvalidate --save` keeps; no home is needed. One table a measure stands
+below the command, commit, day and hardware that gave it. With --write the block between the two
+scoreboard comments of the README is replaced.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from pathlib import Path
+from typing import Any
 
-from cf_pipeline.benchmark.report import markdown
-from cf_pipeline.models.exporting import scoreboards
-from cf_pipeline.configuration.choices import Choices, resolve
-from cf_pipeline.storage.home import Home
-from cf_pipeline.storage.warehouse import Warehouse
+import polars as pl
 
-README = Path(__file__).parents[1] / "README.md"
+from cf_pipeline.benchmark.pooling import POOLED_SCHEMA
+from cf_pipeline.benchmark.report import markdown, pooled_boards
+from cf_pipeline.errors import DataError
+
+REPOSITORY = Path(__file__).parents[1]
+README = REPOSITORY / "README.md"
+RESULTS = REPOSITORY / "docs" / "results"
 BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
+FACTS = ("command", "commit", "date", "hardware", "folds", "rows")
 
 
 def main() -> None:
     """Print every table, and one JSON object last."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--home", type=Path, action="append", required=True)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        nargs="+",
+        default=sorted(RESULTS.glob("*.json")),
+        help="what crossvalidate --save wrote; none: all of docs/results",
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into the README")
-    parser.add_argument("--size", type=int, default=0, help="only the first tables; 0: all")
+    parser.add_argument("--size", type=int, default=0, help="first measures of each; 0: all")
     arguments = parser.parse_args()
-    blocks = [block for home in arguments.home for block in blocks_of(home)]
-    blocks = blocks[: arguments.size or None]
+    blocks = [block for file in arguments.results for block in blocks_of(file, arguments.size)]
     print("\n\n".join(blocks))
     if arguments.write:
-        before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        text = "\n\n".join([f"{before}{BEGIN}", *blocks, f"{END}{after}"])
-        README.write_text(text, encoding="utf-8")
-    print(json.dumps({"tables": len(blocks), "cores": os.cpu_count()}))
+        write(blocks)
+    print(json.dumps({"results": len(arguments.results), "tables": len(blocks)}))
 
 
-def blocks_of(path: Path) -> list[str]:
-    """A heading with the facts, then the test table and the probe's."""
-    home = Home.locate(path)
-    choices = Choices.read(home.config_path)
-    configuration = resolve(choices)
-    records = Warehouse(home.warehouse_path).records()
-    version = records["trained_cnn"].data_version
-    model = Warehouse(home.warehouse_path).frame(
-        "trained_cnn", where="model_version = ?", parameters=[version]
-    )
-    facts = json.loads(model["manifest"][0])
-    chosen = "".join(f" --set {key}={value}" for key, value in sorted(choices.set.items()))
-    minutes = records["trained_cnn"].seconds / 60
+def blocks_of(file: Path, size: int) -> list[str]:
+    """A table for each of the first measures of a result (0: all), the first below its facts.
+
+    Raises:
+        DataError: the file is not what `crossvalidate --save` writes.
+    """
+    facts = read(file)
     heading = (
-        f"**`cf-pipeline run --budget {configuration.budget}{chosen}`**: {facts['architecture']}, "
-        f"{facts['n_train']:,} train covers at {facts['image_size']} px, best epoch "
-        f"{facts['best_epoch']} of {configuration.vision.epochs}, split seed "
-        f"{configuration.split.seed}; trained in {minutes:.1f} minutes on {os.cpu_count()} cores "
-        f"({platform.machine()}, no GPU), torch {facts['torch_version']}."
+        f"**`{facts['command']}`**, commit {facts['commit']}, {facts['date']}, {facts['hardware']}:"
     )
+    rows = pl.DataFrame(facts["rows"], schema=POOLED_SCHEMA)
     tables = [
-        f"{title}\n\n{markdown(titles, rows)}"
-        for title, titles, rows in scoreboards(home)
-        if "validation" not in title
+        f"{title}, {facts['folds']} folds\n\n{markdown(titles, cells)}"
+        for title, titles, cells in pooled_boards(rows)[: size or None]
     ]
-    return [heading, *tables]
+    return [f"{heading}\n\n{tables[0]}", *tables[1:]]
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The facts and rows of a result.
+
+    Raises:
+        DataError: there are none, or not all of them.
+    """
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}. Expected JSON with {FACTS}.") from error
+    missing = [name for name in FACTS if name not in facts]
+    if missing or not facts["rows"]:
+        raise DataError(
+            f"{file} lacks {', '.join(missing) or 'rows'}; expected what `cf-pipeline "
+            "crossvalidate --save FILE` writes. Make it again."
+        )
+    return dict(facts)
+
+
+def write(blocks: list[str]) -> None:
+    """Replace what stands between the two comments of the README.
+
+    Raises:
+        DataError: they are not there.
+    """
+    text = README.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise DataError(f"{README} lacks {BEGIN} or {END}. Put both where the tables belong.")
+    README.write_text("\n\n".join([f"{before}{BEGIN}", *blocks, f"{END}{after}"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

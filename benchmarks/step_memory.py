@@ -49,27 +49,31 @@ def measure(answers: Queue[dict[str, float]], size: int, kept: bool, checkpointe
     """One way: rates in covers per second, peak of resident memory in MiB."""
     import torch
 
-    from cf_pipeline.vision.backbones import ARCHITECTURES, CoverRegressor, normalize
+    from cf_pipeline.vision.backbones.efficientnet_lite0 import EfficientNetLite0
     from cf_pipeline.vision.devices import on_device
     from cf_pipeline.vision.memory import activations_checkpointed, freed_memory_kept
+    from cf_pipeline.vision.networks import CoverRegressor, built, normalize
 
     torch.manual_seed(0)
-    architecture = ARCHITECTURES["efficientnet_lite0"]
-    network = on_device(CoverRegressor(architecture, FACTORS, 0.2), torch.device("cpu"))
+    backbone = EfficientNetLite0()
+    normalization = backbone.normalization()
+    features, n_features = built(backbone, SIDE)
+    regressor = CoverRegressor(features, n_features, FACTORS, 0.2)
+    network = on_device(regressor, torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     covers = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
 
     def train() -> None:
-        _, predicted = network(normalize(covers, architecture))
+        _, predicted = network(normalize(covers, normalization))
         optimizer.zero_grad(set_to_none=True)
         predicted.square().mean().backward()
         optimizer.step()
 
     def embed() -> None:
         with torch.inference_mode():
-            network(normalize(covers, architecture))
+            network(normalize(covers, normalization))
 
-    blocks = [network.backbone.get_submodule(name) for name in architecture.checkpointed]
+    blocks = [network.backbone.get_submodule(name) for name in backbone.checkpointed]
     with contextlib.ExitStack() as ways:
         if kept:
             ways.enter_context(freed_memory_kept(torch.device("cpu")))

@@ -1,11 +1,27 @@
-"""The one Definitions object: everything under `defs`, found by Dagster's own loader."""
+"""The one Definitions object: the files of `defs`, named, so that an installed package loads, too.
 
-from pathlib import Path
+Dagster's own loader looks for a project's `pyproject.toml`, which a wheel does not have.
+"""
 
 import dagster as dg
+
+from cf_pipeline.defs import (
+    automation,
+    baselines,
+    benchmark,
+    factorization,
+    interactions,
+    jobs,
+    resources,
+    vision,
+)
+
+GROUPS = (interactions, factorization, vision, baselines, benchmark)
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Assets, checks, jobs, resources and the console logger."""
-    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    """Assets with their checks, jobs, sensors, schedule, resources and the console logger."""
+    assets = dg.load_assets_from_modules(GROUPS)
+    others = (automation.defs, jobs.defs, resources.defs)
+    return dg.Definitions.merge(dg.Definitions(assets=assets), *others)

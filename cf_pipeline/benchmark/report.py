@@ -83,7 +83,8 @@ def pooled_boards(pooled: pl.DataFrame) -> list[tuple[str, list[str], list[list[
             row = here.filter(feature_set=name)
             apart = [_cell(row.filter(reference=other), "difference") for other in references]
             rows.append([name, f"{row['value'][0]:.3f}", *apart])
-        title = f"{measure}, {here['n_queries'].max()} queries of {here['n_groups'].max()} groups"
+        queries, groups = (max(here[size].to_list()) for size in ("n_queries", "n_groups"))
+        title = f"{measure}, {queries} queries of {groups} groups"
         titles = ["feature set", "value", *(f"minus {other}" for other in references)]
         boards.append((title, titles, rows))
     return boards

@@ -19,7 +19,7 @@ from cf_pipeline.storage.home import HOME_VARIABLE, Home
 if TYPE_CHECKING:
     from cf_pipeline.recompute.staleness import StageSpec
 
-out = Console(width=None if sys.stdout.isatty() else 160)
+out = Console(width=None if sys.stdout.isatty() else 400)
 """A terminal has its width; a file or pipe gets lines that no table wraps in."""
 
 HomeOption = Annotated[

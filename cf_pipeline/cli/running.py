@@ -45,9 +45,9 @@ def run(
 
     choose = functools.partial(choices_of, place, dataset, recipe, budget, set_ or [])
     # A mistake is told before anybody waits; a run that is refused leaves no choices behind.
-    _refuse_another_data_set(place, choose())
     wanted, definitions = resolve(choose()), defs()
-    load_dataset(wanted.dataset)
+    load_dataset(wanted.dataset)  # first: a path with a slip in it is no other data set
+    _refuse_another_data_set(place, choose())
     check_automation(wanted.automation, asset_names(definitions))
     wish = Wanted(
         select=[name.strip() for name in select.split(",")] if select else [],

@@ -7,6 +7,7 @@ run at a time: while one is queued or going on, nothing is requested.
 """
 
 import contextlib
+import logging
 from collections.abc import Sequence
 
 import dagster as dg
@@ -26,6 +27,7 @@ from cf_pipeline.storage.home import Home
 
 STARTED_BY_TAG = "cf_pipeline/started_by"
 _CONFIG = configuration_at_load().automation
+_logger = logging.getLogger(__name__)
 
 with beta_accepted():  # custom conditions need the user code server
     recompute_when_stale = dg.AutomationConditionSensorDefinition(
@@ -123,6 +125,18 @@ def _weekly_schedule(config: AutomationConfig) -> dg.ScheduleDefinition:
     return refresh
 
 
+def _schedule_at_load() -> dg.ScheduleDefinition:
+    """The schedule that the home asks for; the default one where Dagster does not take it.
+
+    The code location has to load for somebody to see what is wrong.
+    """
+    try:
+        return weekly_schedule(_CONFIG)
+    except ConfigError as error:
+        _logger.warning("until this is mended, the schedule is the default: %s", error)
+        return weekly_schedule(AutomationConfig())
+
+
 defs = dg.Definitions(
-    sensors=[recompute_when_stale, watch_sources], schedules=[weekly_schedule(_CONFIG)]
+    sensors=[recompute_when_stale, watch_sources], schedules=[_schedule_at_load()]
 )

@@ -56,7 +56,10 @@ def _publish_by_hand(warehouse: Warehouse, record: AssetRecord, version: str) ->
     after = pl.concat([others, pl.DataFrame([champion], schema=rows.schema)])
     tables = {
         "promoted_model": after,
-        "promotion_comparisons": warehouse.frame("promotion_comparisons"),
+        # Release 0.1.0 compared on test alone, and did not say so.
+        "promotion_comparisons": warehouse.frame("promotion_comparisons").with_columns(
+            pl.col("split").fill_null("test")
+        ),
     }
     # Made of the same things, at another time.
     given = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cf_pipeline.recompute.parsing import Module, imported, parse
+
 LEFT_OUT: Mapping[str, str] = {
     "benchmark.report": "puts scores into words",
     "configuration": "counts by its resolved values",
@@ -37,24 +39,8 @@ LEFT_OUT: Mapping[str, str] = {
 }
 """Rooms that cannot change a value, with the reason."""
 
-_LOGGERS = {"log", "logger", "_logger"}
 Symbol = tuple[str, str]
 """Module and name; the name is `*` where the module counts whole."""
-
-
-@dataclass(frozen=True)
-class _Module:
-    """One parsed file: what binds each of its names, and what it imports at its top level."""
-
-    tree: ast.Module
-    bound: Mapping[str, tuple[ast.stmt, ...]]
-    text: dict[int, str] = field(default_factory=dict)
-
-    def source(self, statement: ast.stmt) -> str:
-        """A statement without what does not count; unparsing is dear and done once."""
-        if id(statement) not in self.text:
-            self.text[id(statement)] = ast.unparse(statement)
-        return self.text[id(statement)]
 
 
 @dataclass
@@ -66,7 +52,7 @@ class SourceTree:
     """
 
     package: Path
-    _modules: dict[str, _Module | None] = field(default_factory=dict, repr=False)
+    _modules: dict[str, Module | None] = field(default_factory=dict, repr=False)
     _uses: dict[Symbol, frozenset[Symbol]] = field(default_factory=dict, repr=False)
 
     def code_version(self, symbols: Iterable[Symbol]) -> str:
@@ -124,8 +110,8 @@ class SourceTree:
             self._uses[symbol] = frozenset(used - {symbol})
         return self._uses[symbol]
 
-    def _named_in(self, module: str, parsed: _Module, statement: ast.stmt) -> Iterator[Symbol]:
-        aliases = dict(_imported(statement))
+    def _named_in(self, module: str, parsed: Module, statement: ast.stmt) -> Iterator[Symbol]:
+        aliases = dict(imported(statement))
         attributes = {
             id(node.value): node for node in ast.walk(statement) if isinstance(node, ast.Attribute)
         }
@@ -138,16 +124,16 @@ class SourceTree:
                 yield from self._bound_target(module, parsed, node, attributes)
 
     def _bound_target(
-        self, module: str, parsed: _Module, node: ast.Name, attributes: Mapping[int, ast.Attribute]
+        self, module: str, parsed: Module, node: ast.Name, attributes: Mapping[int, ast.Attribute]
     ) -> Iterator[Symbol]:
         """A name of the module's own top level: defined there, or imported."""
-        imported = False
+        is_import = False
         for statement in parsed.bound[node.id]:
-            for alias, target in _imported(statement):
+            for alias, target in imported(statement):
                 if alias == node.id:
-                    imported = True
+                    is_import = True
                     yield from self._target(target, node, attributes)
-        if not imported:
+        if not is_import:
             yield module, node.id
 
     def _target(
@@ -171,17 +157,17 @@ class SourceTree:
         if parsed is None:
             return
         for statement in parsed.bound.get(name, ()):
-            for alias, target in _imported(statement):
+            for alias, target in imported(statement):
                 if alias == name:
                     yield from self._symbol(target)
                     return
         if name in parsed.bound:
             yield module, name
 
-    def _parsed(self, module: str) -> _Module | None:
+    def _parsed(self, module: str) -> Module | None:
         if module not in self._modules:
             file = self._file_of(module)
-            self._modules[module] = None if file is None else _parse(file)
+            self._modules[module] = None if file is None else parse(file)
         return self._modules[module]
 
     def _file_of(self, module: str) -> Path | None:
@@ -205,126 +191,3 @@ def _counts(module: str) -> bool:
     _, _, rest = module.partition(".")
     left_out = any(rest == room or rest.startswith(f"{room}.") for room in LEFT_OUT)
     return bool(rest) and not left_out and not rest.endswith(".config")
-
-
-def _imported(statement: ast.AST) -> Iterator[tuple[str, str]]:
-    """Local name and dotted target of every import anywhere in a statement."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.asname:
-                    yield alias.asname, alias.name
-                else:
-                    root = alias.name.partition(".")[0]
-                    yield root, root
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
-
-
-def _parse(file: Path) -> _Module:
-    tree = _Reduced().visit(ast.parse(file.read_text(encoding="utf-8")))
-    bound: dict[str, list[ast.stmt]] = {}
-    for statement in tree.body:
-        for name in set(_names_bound(statement)):
-            bound.setdefault(name, []).append(statement)
-    return _Module(tree, {name: tuple(statements) for name, statements in bound.items()})
-
-
-def _names_bound(statement: ast.stmt) -> Iterator[str]:
-    """Names to which a top-level statement gives a value, or whose value it changes."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield statement.name
-        return
-    for node in ast.walk(statement):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                yield (alias.asname or alias.name).partition(".")[0]
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
-            yield from (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
-        elif isinstance(node, ast.Expr):
-            # TABLE.update(...) changes TABLE.
-            yield from (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
-
-
-class _Reduced(ast.NodeTransformer):
-    """A tree without what does not count."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        _drop_docstring(node)
-        node.returns = None
-        # What makes an asset of a body says where it stands in the graph, not what it computes.
-        node.decorator_list = [d for d in node.decorator_list if not _makes_an_asset(d)]
-        return self.generic_visit(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        _drop_docstring(node)
-        # A text after an attribute is its docstring.
-        node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
-        return self.generic_visit(node)
-
-    def visit_Module(self, node: ast.Module) -> ast.AST:
-        node.body = [s for s in node.body if not _is_text(s)]
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        name = node.func.id if isinstance(node.func, ast.Name) else ""
-        # Raised here, or made by a helper for its caller to raise.
-        if name.endswith("Error"):
-            node.args = [_without_text(argument) for argument in node.args]
-        # What a registry holds: of its entries those count that were chosen, and by themselves.
-        if name == "Registry":
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg == "sort"]
-        return self.generic_visit(node)
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        call = node.value
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and isinstance(call.func.value, ast.Name)
-            and call.func.value.id in _LOGGERS
-        ):
-            return ast.Pass()
-        return self.generic_visit(node)
-
-
-def _without_text(node: ast.expr) -> ast.expr:
-    """An argument of an exception, its own words gone: texts, and texts put together."""
-    if isinstance(node, ast.JoinedStr | ast.BinOp):
-        return ast.Constant("")
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return ast.Constant("")
-    return node
-
-
-def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
-    if node.body and _is_text(node.body[0]):
-        node.body = node.body[1:] or [ast.Pass()]
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def _makes_an_asset(decorator: ast.expr) -> bool:
-    call = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return isinstance(call, ast.Name) and call.id in {"stage_asset", "check"}

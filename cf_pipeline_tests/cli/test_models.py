@@ -1,4 +1,4 @@
-"""`models`, `promote`, `gc` and `lineage` as a person meets them, without a training."""
+"""`models`, `promote`, `accept`, `gc` and `lineage`, on models that nobody trained."""
 
 from __future__ import annotations
 
@@ -6,52 +6,17 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 
-from cf_pipeline.cli import app as cli
-from cf_pipeline.defs.running import instance_of
 from cf_pipeline.configuration.choices import Choices
-from cf_pipeline.storage.home import Home
+from cf_pipeline.defs.running import instance_of
+from cf_pipeline_tests.cli.conftest import Command
+from cf_pipeline_tests.cli.spoiling import spoil_rows
+from cf_pipeline_tests.defs.lab import Lab
 from cf_pipeline_tests.models.trained_home import TrainedHome
-
-Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def trained(
-    tmp_path: Path, make_home: Callable[[Path], Home], monkeypatch: pytest.MonkeyPatch
-) -> TrainedHome:
-    """An empty home, which the environment names."""
-    home = make_home(tmp_path / "home")
-    monkeypatch.setenv("CF_PIPELINE_HOME", str(home.path))
-    return TrainedHome(home)
-
-
-@pytest.fixture
-def cf(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """`cf-pipeline` with arguments: its exit code, and what it prints on either stream."""
-
-    def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cf-pipeline", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as exited:
-            cli.main()
-        said = capfd.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return int(exited.value.code or 0), said.out + said.err
-
-    return call
-
-
-@pytest.mark.parametrize("command", ["models", "promote", "gc", "lineage"])
-def test_help_has_an_example(cf: Command, command: str) -> None:
-    code, said = cf(command, "--help")
-    assert code == 0
-    assert f"Example: cf-pipeline {command}" in " ".join(said.split())
 
 
 def test_models_are_listed_newest_first_with_roles_and_scores(
@@ -61,9 +26,9 @@ def test_models_are_listed_newest_first_with_roles_and_scores(
     new = trained.train(2, inputs={"started_from": old})
     trained.score(old, 0.625)
     trained.appoint(challenger=new, champion=old, best=old)
-    code, said = cf("models")
-    assert code == 0
-    _, *lines = said.splitlines()
+    said = cf("models")
+    assert said.code == 0
+    _, *lines = said.out.splitlines()
     assert [line.split()[0] for line in lines] == [new, old]
     assert lines[0].split()[1:] == ["challenger", "2026-01-04", "03:04:05", old]
     assert lines[1].split()[1:] == [
@@ -74,23 +39,23 @@ def test_models_are_listed_newest_first_with_roles_and_scores(
 
 
 def test_a_home_without_models_lists_none(trained: TrainedHome, cf: Command) -> None:
-    code, said = cf("models")
-    assert code == 0
-    assert said.split()[0] == "model"
-    assert len(said.splitlines()) == 1
+    said = cf("models")
+    assert said.code == 0
+    assert said.out.split()[0] == "model"
+    assert len(said.out.splitlines()) == 1
 
 
 def test_promoting_needs_one_model_and_a_first_run(trained: TrainedHome, cf: Command) -> None:
-    code, said = cf("promote", "abc")
-    assert code == 1
-    assert "no version begins with 'abc'; there are none" in said
+    said = cf("promote", "abc")
+    assert said.code == 1
+    assert "no version begins with 'abc'; there are none" in said.err
     old, new = trained.train(1), trained.train(2)
-    code, said = cf("promote", "")
-    assert code == 1
-    assert f"2 versions begin with ''; there are {new}, {old}" in said
-    code, said = cf("promote", old)
-    assert code == 1
-    assert "nothing was ever promoted here. Run cf-pipeline run first." in said
+    said = cf("promote", "")
+    assert said.code == 1
+    assert f"2 versions begin with ''; there are {new}, {old}" in said.err
+    said = cf("promote", old)
+    assert said.code == 1
+    assert "nothing was ever promoted here. Run cf-pipeline run first." in said.err
 
 
 def test_a_promoted_model_takes_the_role_and_leaves_the_others(
@@ -101,7 +66,7 @@ def test_a_promoted_model_takes_the_role_and_leaves_the_others(
     trained.embed(old, 1.0)
     trained.appoint(challenger=new, champion=new, best=new)
     before = trained.warehouse.record("promoted_model")
-    assert cf("promote", old[:5]) == (0, f"{old} is the champion\n")
+    assert cf("promote", old[:5]).out == f"{old} is the champion\n"
     roles = trained.warehouse.frame("promoted_model", ("role", "model_version", "reason"))
     kept = "so that there is one"
     assert roles.rows() == [
@@ -121,7 +86,7 @@ def test_a_promoted_model_takes_the_role_and_leaves_the_others(
     assert event.asset_materialization.tags["dagster/data_version"] == after.data_version
     assert event.asset_materialization.metadata["champion"].value == old
     # Whom one promotes again stays, and nothing is written.
-    assert cf("promote", old)[0] == 0
+    assert cf("promote", old).code == 0
     assert trained.warehouse.record("promoted_model") == after
 
 
@@ -130,9 +95,9 @@ def test_a_champion_that_cannot_embed_is_told(trained: TrainedHome, cf: Command)
     trained.embed(old, 1.0)
     trained.cover("another picture by now")
     trained.appoint(challenger=new, champion=new, best=new)
-    code, said = cf("promote", old)
-    assert code == 1
-    assert f"{old} is the champion, but its embeddings failed: no checkpoint in " in said
+    said = cf("promote", old)
+    assert said.code == 1
+    assert f"{old} is the champion, but its embeddings failed: no checkpoint in " in said.err
 
 
 HOLDS = """
@@ -161,15 +126,15 @@ def elsewhere(trained: TrainedHome) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_a_home_that_is_busy_is_neither_promoted_in_nor_collected(
+def test_a_home_that_is_busy_is_left_alone(
     trained: TrainedHome, cf: Command, elsewhere: subprocess.Popen[str]
 ) -> None:
     old, new = trained.train(1), trained.train(2)
     trained.appoint(challenger=new, champion=new, best=new)
-    for command in (("promote", old), ("gc",), ("gc", "--dry-run")):
-        code, said = cf(*command)
-        assert code == 1
-        assert f"held by process {elsewhere.pid}" in said
+    for command in (("promote", old), ("accept", "covers"), ("gc",), ("gc", "--dry-run")):
+        said = cf(*command)
+        assert said.code == 1
+        assert f"held by process {elsewhere.pid}" in said.err
     rows = trained.warehouse.frame("promoted_model")
     assert set(rows["model_version"]) == {new}
 
@@ -184,20 +149,21 @@ def test_what_goes_is_said_before_and_after(trained: TrainedHome, cf: Command) -
     # The champion continues the first, which has no role.
     trained.appoint(challenger=fourth, champion=third, best=third)
     folders = trained.home.artifacts_path / "checkpoint"
-    code, said = cf("gc", "--dry-run")
-    assert code == 0
-    counted = re.fullmatch(r"(.*): 1 model versions, 4 rows, 1 artifacts, 0.0 MB\n  (.*)\n", said)
+    said = cf("gc", "--dry-run")
+    assert said.code == 0
+    told = r"(.*): 1 model versions, 5 rows, 1 artifacts, 0.0 MB\n  (.*)\n"
+    counted = re.fullmatch(told, said.out)
     assert counted is not None
     assert counted.groups() == ("would go", second)
     assert len(list(folders.iterdir())) == 4
-    code, said = cf("gc")
-    assert (code, said.split(":")[0]) == (0, "removed")
+    said = cf("gc")
+    assert (said.code, said.out.split(":")[0]) == (0, "removed")
     left = {first, third, fourth}
     assert {path.name for path in folders.iterdir()} == left
     for table in ("trained_cnn", "trained_on"):
         assert set(trained.warehouse.frame(table)["model_version"]) == left
     assert set(trained.warehouse.frame("embeddings")["model_version"]) == {third}
-    assert cf("gc")[1].startswith("removed: 0 model versions, 0 rows, 0 artifacts")
+    assert cf("gc").out.startswith("removed: 0 model versions, 0 rows, 0 artifacts")
 
 
 @pytest.mark.parametrize(
@@ -213,9 +179,9 @@ def test_a_lineage_of_nothing_is_refused(
     trained: TrainedHome, cf: Command, arguments: list[str], expected: str
 ) -> None:
     trained.split()
-    code, said = cf("lineage", *arguments)
-    assert code == 1
-    assert expected in said
+    said = cf("lineage", *arguments)
+    assert said.code == 1
+    assert expected in said.err
 
 
 def test_a_lineage_is_a_tree_or_json(trained: TrainedHome, cf: Command) -> None:
@@ -225,17 +191,17 @@ def test_a_lineage_is_a_tree_or_json(trained: TrainedHome, cf: Command) -> None:
         1, inputs={"project_split": "v1"}, metadata={"files": files, "recipe": "talk2015"}
     )
     trained.embed(model, 1.0)
-    code, said = cf("lineage", "--model", model[:4])
-    assert code == 0
-    lines = said.splitlines()
+    said = cf("lineage", "--model", model[:4])
+    assert said.code == 0
+    lines = said.out.splitlines()
     assert lines[0].startswith(f"trained_cnn {model}  code code of trained_cnn  2026-01-02 05:04")
     assert lines[1].endswith("/data/[a].csv  sha256 0a1b")
     assert "project_split v1" in lines[2]
-    of_project = cf("lineage", "01398047")[1].splitlines()
+    of_project = cf("lineage", "01398047").out.splitlines()
     assert {"project_id: 01398047", "split: test", f"embedded_by: {model}"} <= set(of_project)
     start = next(n for n, line in enumerate(of_project) if line.startswith("embeddings"))
     assert f"trained_cnn {model}" in of_project[start + 1]
-    told = json.loads(cf("lineage", "01398047", "--json")[1])
+    told = json.loads(cf("lineage", "01398047", "--json").out)
     assert told["split"] == "test"
     assert [made["asset"] for made in told["made"]] == [
         "embeddings",
@@ -243,6 +209,49 @@ def test_a_lineage_is_a_tree_or_json(trained: TrainedHome, cf: Command) -> None:
         "project_split",
     ]
     assert told["made"][1]["files"] == files
-    assert json.loads(cf("lineage", "--model", model, "--json")[1])["choices"]["recipe"] == (
+    assert json.loads(cf("lineage", "--model", model, "--json").out)["choices"]["recipe"] == (
         "talk2015"
     )
+
+
+def test_what_is_harmless_is_accepted_and_computed_no_more(at_home: Lab, cf: Command) -> None:
+    at_home.choose(split__seed=3)
+    before = at_home.rows("project_split")
+    said = cf("accept", "project_split", "covers")
+    assert said.code == 0
+    why = "configuration changed: split"
+    assert said.out.splitlines() == [
+        f"project_split: accepted ({why})",
+        "covers is fresh: nothing to accept",
+    ]
+    assert cf("run", "--select", "project_split").out.startswith("0 assets computed, 1 unchanged")
+    assert at_home.rows("project_split").equals(before)
+    note = at_home.warehouse.records()["project_split"].metadata["accepted"]
+    assert note["why_due"] == why
+    # It is told wherever the rows come from: here as a model's split.
+    trained = TrainedHome(at_home.home)
+    version = at_home.warehouse.records()["project_split"].data_version
+    trained.hours = 24 * 365 * 10
+    model = trained.train(1, inputs={"project_split": version})
+    told = cf("lineage", "--model", model).out
+    assert f"project_split {version}: accepted {note['at']} ({why}; made by code" in told
+
+
+def test_what_cannot_be_accepted_is_said_and_nothing_is(at_home: Lab, cf: Command) -> None:
+    at_home.choose(split__seed=3)
+    records = at_home.warehouse.records()
+    for assets, words in (
+        (["project_splits"], "no asset 'project_splits'; the assets are "),
+        (["trained_cnn"], "Materialize training_set first"),
+        (["training_set"], "Materialize latent_factors first"),
+    ):
+        said = cf("accept", "project_split", *assets)
+        assert said.code == 1
+        assert words in said.err
+    spoil_rows(at_home)
+    other = cf("accept", "project_split", "raw_interactions")
+    assert other.code == 1
+    assert "raw_interactions cannot be accepted: changed upstream: files. Only changes of" in (
+        other.err
+    )
+    assert at_home.warehouse.records() == records

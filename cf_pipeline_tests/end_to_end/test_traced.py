@@ -62,7 +62,7 @@ def symbols(called: set[CodeType]) -> Symbols:
     for code in called:
         file = Path(code.co_filename)
         top = code.co_qualname.partition(".")[0]
-        # The code of a module or class runs when it is imported; it binds names and computes nothing.
+        # The code of a module or class runs on import; it binds names and computes nothing.
         runs = code.co_flags & inspect.CO_OPTIMIZED
         if runs and file.is_relative_to(PACKAGE) and not top.startswith("<"):
             found.add((TREE.module_of(file), top))

@@ -17,7 +17,7 @@ from cf_pipeline.models import crossvalidation as module
 from cf_pipeline.models.crossvalidation import Folds
 from cf_pipeline.recompute.staleness import StageSpec
 from cf_pipeline.storage.home import Home
-from cf_pipeline_tests.models.fold_homes import ran_fold
+from cf_pipeline_tests.models.fold_homes import FEATURE_SETS, ran_fold
 from cf_pipeline_tests.models.trained_home import TrainedHome
 
 PARENTS = {
@@ -83,7 +83,7 @@ def test_every_fold_has_a_home_of_its_own_and_the_scoreboard_pools_their_newest_
     board = folds.scoreboard()
     assert board.schema == pl.Schema(POOLED_SCHEMA)
     rows = {(row["feature_set"], row["reference"]): row for row in board.to_dicts()}
-    assert {name for name, _ in rows} == {"imagenet", "imagenet_ridge", "collaborative", "chosen"}
+    assert {name for name, _ in rows} == {*FEATURE_SETS, "chosen"}
     ours = rows["collaborative", "imagenet"]
     assert ours["n_queries"] == 12
     assert (ours["value"], ours["difference"]) == (pytest.approx(0.7), pytest.approx(0.2))

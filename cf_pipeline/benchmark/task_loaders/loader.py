@@ -26,7 +26,7 @@ class TaskLoader(Method):
         raise NotImplementedError
 
     def read(self) -> pl.DataFrame:
-        """A row per image: `image_id, path, label, reason` and, where its makers fixed one, `split`.
+        """A row per image: `image_id, path, label, reason`, and `split` where its makers fixed one.
 
         `image_id` is unique within the set; `path` is absolute; `reason` says why a row cannot be
         used, null where it can; `split` is `train` or `test`. All text.

@@ -1,0 +1,166 @@
+"""`run`: what it prints, what it stores, what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cf_pipeline.configuration.choices import Choices
+from cf_pipeline.storage.home import Home
+from cf_pipeline_tests.cli.conftest import Command
+from cf_pipeline_tests.cli.spoiling import (
+    leave,
+    spoil_column,
+    spoil_covers,
+    spoil_file,
+    spoil_key,
+    spoil_rows,
+    spoil_toml,
+)
+from cf_pipeline_tests.defs.lab import Lab
+from cf_pipeline_tests.models.trained_home import TrainedHome
+
+
+def test_a_run_says_what_changed_and_what_was_done(at_home: Lab, cf: Command) -> None:
+    said = cf("run", "--select", "project_split, pruned_matrix", "--set", "split.seed=5")
+    assert said.code == 0
+    assert said.out.splitlines()[0] == "split.seed: 0 -> 5"
+    assert said.out.splitlines()[1].startswith("1 assets computed, 1 unchanged, 0 failed in 0:0")
+    # One line per asset, and nothing of Dagster's own.
+    lines = {line.split()[1]: line.split(maxsplit=2)[2] for line in said.err.splitlines()}
+    assert lines.keys() == {"pruned_matrix", "project_split"}
+    assert lines["pruned_matrix"] == "unchanged"
+    assert lines["project_split"].startswith("done in ")
+    again = cf("run", "--select", "project_split")
+    assert "split.seed" not in again.out
+    assert Choices.read(at_home.home.config_path).set["split.seed"] == 5
+    forced = cf("run", "--select", "project_split", "--force")
+    assert forced.out.startswith("1 assets computed")
+
+
+def test_the_first_choices_are_stored_with_absolute_paths(
+    lab: Lab,
+    cf: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_home: Callable[[Path], Home],
+) -> None:
+    monkeypatch.chdir(lab.world)
+    home = make_home(tmp_path / "new").path
+    arguments = ["--home", home, "--dataset", "dataset.toml", "--budget", "demo"]
+    method = ["--set", "vision.backbone=resnet_small", "--set", "vision.backbone.weights=w.pth"]
+    said = cf("run", *arguments, "--select", "raw_projects", *method)
+    assert said.code == 0
+    choices = Choices.read(home / "config.toml")
+    assert choices.dataset == str(lab.world / "dataset.toml")
+    weights = str(lab.world / "w.pth")
+    assert choices.budget == "demo"
+    assert choices.set == {"vision.backbone": "resnet_small", "vision.backbone.weights": weights}
+    changes = {"budget: full -> demo", "vision.backbone: efficientnet_lite0 -> resnet_small"}
+    assert {*changes, f"vision.backbone.weights: None -> {weights}"} <= set(said.out.splitlines())
+    # Another method takes its predecessor's settings with it, and that is said.
+    other = cf("run", "--home", home, "--select", "raw_projects", "--set", "vision.backbone=timm:x")
+    assert f"vision.backbone.weights: {weights} -> None" in other.out.splitlines()
+
+
+def test_a_home_is_not_taken_over_by_another_data_set(
+    at_home: Lab, cf: Command, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(at_home.world, tmp_path / "other")) / "dataset.toml"
+    config = at_home.home.config_path.read_bytes()
+    refused = cf("run", "--dataset", other)
+    assert refused.code == 1
+    assert f"belongs to {at_home.world / 'dataset.toml'}, and {other} is another" in refused.err
+    assert "Give it a home of its own: --home DIR." in refused.err
+    assert at_home.home.config_path.read_bytes() == config
+    # One that is gone from where it was has moved, and is the same one.
+    shutil.rmtree(at_home.world)
+    moved = cf("run", "--dataset", other, "--select", "raw_projects")
+    assert moved.code == 0
+    assert moved.out.startswith(f"dataset: {at_home.world / 'dataset.toml'} -> {other}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "expected"),
+    [
+        (leave, ["--dataset", "no/dataset.toml"], ["no/dataset.toml", "Pass the path of a data"]),
+        (spoil_toml, [], ["dataset.toml is not valid TOML", "shows every key"]),
+        (spoil_key, [], ["dataset.toml", "unknown key `truth.min_dgree`", "mean `min_degree`?"]),
+        (spoil_column, [], ["raw_interactions: ", "interactions.parquet", "user_id", "userid"]),
+        (spoil_file, [], ["interactions.parquet is not what its name says", "Export it again"]),
+        (spoil_rows, [], ["interactions.parquet", "no row", "Export"]),
+        (spoil_covers, [], ["covers does not exist", "put it there or change covers.folder"]),
+        (leave, ["--set", "pruning.min_user_degree=999"], ["nothing left", "Lower pruning.min_u"]),
+        (leave, ["--set", "visoin.epochs=3"], ["'visoin.epochs'", "Did you mean vision.epochs"]),
+        (leave, ["--set", "vision.objective=cosine"], ["no objective 'cosine'", "contrastive"]),
+        (leave, ["--recipe", "talk2051"], ["'talk2051' is not one of ['modern'"]),
+        (leave, ["--budget", "huge"], ["'huge' is not one of ['demo', 'full']"]),
+        (leave, ["--select", "matrix"], ["no asset 'matrix'; the assets are ", "pruned_matrix"]),
+    ],
+)
+def test_bad_input_is_named_and_what_was_there_stays(
+    at_home: Lab,
+    cf: Command,
+    spoil: Callable[[Lab], None],
+    arguments: list[str],
+    expected: list[str],
+) -> None:
+    tables = ("raw_interactions", "raw_projects", "covers", "pruned_matrix")
+    before = {table: at_home.rows(table) for table in tables}
+    spoil(at_home)
+    selected = (
+        [] if "--select" in arguments else ["--select", "raw_interactions,covers,pruned_matrix"]
+    )
+    said = cf("run", *selected, *arguments)
+    assert said.code == 1
+    for words in expected:
+        assert words in said.err
+    for table, rows in before.items():
+        assert at_home.rows(table).equals(rows)
+
+
+def test_a_file_where_the_home_should_be(
+    cf: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_way = tmp_path / "home"
+    in_the_way.write_text("mine")
+    monkeypatch.setenv("CF_PIPELINE_HOME", str(in_the_way / "below"))
+    for command in (["run"], ["run", "--home", in_the_way], ["promote", "a"], ["gc"]):
+        said = cf(*command)
+        assert said.code == 1
+        assert f"the home {in_the_way}" in said.err
+        assert "name another one with --home DIR or CF_PIPELINE_HOME" in said.err
+    assert in_the_way.read_text() == "mine"
+
+
+def test_awkward_covers_are_recorded_and_stop_nothing(
+    cf: Command, awkward_covers: Path, tmp_path: Path, make_home: Callable[[Path], Home]
+) -> None:
+    home = make_home(tmp_path / "home")
+    select = "raw_interactions,raw_projects,covers"
+    said = cf("run", "--home", home.path, "--dataset", awkward_covers, "--select", select)
+    assert said.code == 0, said.err
+    covers: pl.DataFrame = TrainedHome(home).warehouse.frame("covers")
+    found = {row["project_id"]: row for row in covers.to_dicts()}
+    assert len(found) == 28
+    assert covers.filter(status="ok").height == 23
+    for name in ("cmyk.jpg", "palette.png", "mislabelled.jpg"):
+        assert found[name]["status"] == "ok"
+        assert found[name]["look_group"] is not None
+    assert found["mislabelled.jpg"]["format"] == "PNG"
+    assert found["absent.png"]["status"] == "missing"
+    reasons = {
+        name: found[name]["reason"]
+        for name in ("truncated.png", "empty.png", "text.png", "bomb.png")
+    }
+    assert {found[name]["status"] for name in reasons} == {"unreadable"}
+    assert "truncated" in reasons["truncated.png"]
+    assert "empty file" in reasons["empty.png"]
+    assert "no decoder recognizes" in reasons["text.png"]
+    assert "covers.max_pixels" in reasons["bomb.png"]
+    assert "the content is PNG" in found["mislabelled.jpg"]["reason"]
+    assert all(found[name]["look_group"] is None for name in reasons)
