@@ -22,7 +22,7 @@ from cf_pipeline.errors import ConfigError
 from cf_pipeline.tracking import Tracker
 from cf_pipeline_tests.wandb_log import read_run
 
-CONFIGURATION = {"vision": {"epochs": 3, "init": "scratch"}, "recipe": "modern", "weights": None}
+CONFIGURATION = {"vision": {"epochs": 3, "fit": "crop"}, "recipe": "modern", "weights": None}
 EPOCHS = [
     {"train_loss": 2.5, "validation_cosine": 0.1},
     {"train_loss": 1.25, "validation_cosine": 0.3},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +31,10 @@ ChosenTaskLoader = Annotated[SerializeAsAny[TaskLoader], BeforeValidator(_loader
 """A field that holds a task loader: a folder with labels.csv, a name, or a table with `name`."""
 
 
-def bundled_tasks() -> Mapping[str, str]:
+def bundled_tasks() -> dict[str, dict[str, str]]:
     """The sets that ship with the repository; an installed package alone has none."""
-    return {name: path for name, path in _BUNDLED.items() if (REPOSITORY / path).is_dir()}
+    return {
+        name: {"name": "labels_csv", "folder": path}
+        for name, path in _BUNDLED.items()
+        if (REPOSITORY / path).is_dir()
+    }

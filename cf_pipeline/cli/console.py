@@ -47,10 +47,9 @@ def located(home: Path | None) -> Home:
 
 def all_stages() -> list[StageSpec]:
     """What every asset is made of, in the order of the graph."""
-    from cf_pipeline.definitions import defs
+    import cf_pipeline.definitions  # noqa: F401 - its files name their assets when they are loaded
     from cf_pipeline.defs.conditions import stages_in_order
 
-    defs().resolve_asset_graph()
     return stages_in_order()
 
 

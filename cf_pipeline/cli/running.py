@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from cf_pipeline.cli.console import HomeOption, located, out, store
-from cf_pipeline.configuration.choices import Choices, resolve
+from cf_pipeline.configuration.choices import Choices, Configuration, resolve
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home
+
+if TYPE_CHECKING:
+    from cf_pipeline.vision.backbones.backbone import Backbone
 
 
 def run(
@@ -48,6 +52,7 @@ def run(
     wanted, definitions = resolve(choose()), defs()
     load_dataset(wanted.dataset)  # first: a path with a slip in it is no other data set
     _refuse_another_data_set(place, choose())
+    _try_networks(place, wanted)
     check_automation(wanted.automation, asset_names(definitions))
     wish = Wanted(
         select=[name.strip() for name in select.split(",")] if select else [],
@@ -102,6 +107,34 @@ def _refuse_another_data_set(place: Home, chosen: Choices) -> None:
             f"{place.path} belongs to {stored.dataset}, and {chosen.dataset} is another data set. "
             "Give it a home of its own: --home DIR."
         )
+
+
+def _try_networks(place: Home, after: Configuration) -> None:
+    """Build networks that were chosen just now, and load their weights.
+
+    Else a name that the library does not have, a file of another network or a size that it does
+    not take would be told minutes later, and stay in config.toml.
+
+    Raises:
+        ConfigError: one cannot be had.
+    """
+    before = None
+    with contextlib.suppress(ConfigError):  # what was stored may be what is put right now
+        before = _networks(resolve(Choices.read(place.config_path)))
+    for chosen in _networks(after):
+        if before is None or chosen not in before:
+            from cf_pipeline.vision.networks import initialized
+
+            initialized(*chosen)
+
+
+def _networks(configuration: Configuration) -> list[tuple[Backbone, int]]:
+    """Every backbone with the side of its input."""
+    vision, imagenet = configuration.vision, configuration.baselines.imagenet
+    return [
+        (vision.backbone, vision.schedule.image_size),
+        (imagenet.backbone, imagenet.image_size),
+    ]
 
 
 def _print_scoreboard(place: Home) -> None:

@@ -23,7 +23,7 @@ from cf_pipeline.configuration.model import (
     configuration_hash,
     unknown_key,
 )
-from cf_pipeline.configuration.moved import moved
+from cf_pipeline.configuration.moved import MOVED, moved
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.registry import DOTTED, Method
 
@@ -257,6 +257,8 @@ def _check_key(key: str) -> None:
     parts = key.split(".")
     field = ".".join(parts[:2])
     info = known.get(field)
+    if MOVED.get(key) is not None:
+        raise ConfigError(f"{key} of an earlier release is {MOVED[key]} now.")
     if info is None:
         raise unknown_key(key, list(known))
     if _is_dictionary(info) and len(parts) < 3:

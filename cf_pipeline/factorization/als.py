@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting
-from cf_pipeline.factorization.fold_in import fold_in
 from cf_pipeline.vectors import Matrix
 
 if TYPE_CHECKING:
     from implicit.cpu.als import AlternatingLeastSquares
+    from scipy import sparse
 
 
 class Als(Factorizer):
@@ -70,6 +69,8 @@ class Als(Factorizer):
 
     def place(self, user_factors: Matrix, item_users: sparse.csr_matrix) -> Matrix:
         """One half-step, exactly as in training."""
+        from cf_pipeline.factorization.fold_in import fold_in
+
         return fold_in(user_factors, item_users, self.regularization)
 
     def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
-import numpy  # noqa: F401 - threadpool_limits holds only libraries that are loaded
-import scipy.linalg  # noqa: F401 - it brings a BLAS of its own
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.recompute.attempts import attempted, clear_failure
@@ -94,10 +92,18 @@ def make(work: Work, home: OpenHome, run: RunFacts, verdicts: Verdicts) -> Made:
         tempfile.TemporaryDirectory(prefix=SCRATCH, dir=home.home.path) as scratch,
     ):
         stage = _stage(home, run, reading, Path(scratch))
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _one_thread_of_blas():
             output = work.body(stage)
         record = _publish(stage, reading, output, verdicts, time.monotonic() - started)
     return Made(record, "computed", reading.config_hash, output.metadata)
+
+
+def _one_thread_of_blas() -> threadpool_limits:
+    """Hold BLAS to one thread: sums of floats depend on how they are divided."""
+    # It holds what is loaded by now, and scipy brings a BLAS of its own beside numpy's.
+    import scipy.linalg  # noqa: F401
+
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _say_again(record: AssetRecord, home: OpenHome, verdicts: Verdicts) -> None:

@@ -52,19 +52,24 @@ def test_the_first_choices_are_stored_with_absolute_paths(
     monkeypatch.chdir(lab.world)
     home = make_home(tmp_path / "new").path
     arguments = ["--home", home, "--dataset", "dataset.toml", "--budget", "demo"]
-    method = ["--set", "vision.backbone=resnet_small", "--set", "vision.backbone.weights=w.pth"]
-    said = cf("run", *arguments, "--select", "raw_projects", *method)
+    method = ["--set", "vision.backbone=resnet_small", "--set", "vision.backbone.weights=random"]
+    task = ["--set", "benchmark.tasks.mine=pictures"]
+    said = cf("run", *arguments, "--select", "raw_projects", *method, *task)
     assert said.code == 0
     choices = Choices.read(home / "config.toml")
     assert choices.dataset == str(lab.world / "dataset.toml")
-    weights = str(lab.world / "w.pth")
     assert choices.budget == "demo"
-    assert choices.set == {"vision.backbone": "resnet_small", "vision.backbone.weights": weights}
+    assert choices.set == {
+        "vision.backbone": "resnet_small",
+        "vision.backbone.weights": "random",
+        "benchmark.tasks.mine": str(lab.world / "pictures"),
+    }
     changes = {"budget: full -> demo", "vision.backbone: efficientnet_lite0 -> resnet_small"}
-    assert {*changes, f"vision.backbone.weights: None -> {weights}"} <= set(said.out.splitlines())
+    assert {*changes, "vision.backbone.weights: None -> random"} <= set(said.out.splitlines())
     # Another method takes its predecessor's settings with it, and that is said.
-    other = cf("run", "--home", home, "--select", "raw_projects", "--set", "vision.backbone=timm:x")
-    assert f"vision.backbone.weights: {weights} -> None" in other.out.splitlines()
+    other = ["--set", "vision.backbone=efficientnet_lite0"]
+    again = cf("run", "--home", home, "--select", "raw_projects", *other)
+    assert "vision.backbone.weights: random -> None" in again.out.splitlines()
 
 
 def test_a_home_is_not_taken_over_by_another_data_set(
@@ -97,6 +102,8 @@ def test_a_home_is_not_taken_over_by_another_data_set(
         (leave, ["--set", "pruning.min_user_degree=999"], ["nothing left", "Lower pruning.min_u"]),
         (leave, ["--set", "visoin.epochs=3"], ["'visoin.epochs'", "Did you mean vision.epochs"]),
         (leave, ["--set", "vision.objective=cosine"], ["no objective 'cosine'", "contrastive"]),
+        (leave, ["--set", "vision.backbone=timm:resnet51"], ["timm has no model 'resnet51'"]),
+        (leave, ["--set", "vision.backbone.weights=w.pth"], ["no weight file at", "w.pth"]),
         (leave, ["--recipe", "talk2051"], ["'talk2051' is not one of ['modern'"]),
         (leave, ["--budget", "huge"], ["'huge' is not one of ['demo', 'full']"]),
         (leave, ["--select", "matrix"], ["no asset 'matrix'; the assets are ", "pruned_matrix"]),
@@ -111,6 +118,7 @@ def test_bad_input_is_named_and_what_was_there_stays(
 ) -> None:
     tables = ("raw_interactions", "raw_projects", "covers", "pruned_matrix")
     before = {table: at_home.rows(table) for table in tables}
+    config = at_home.home.config_path.read_bytes()
     spoil(at_home)
     selected = (
         [] if "--select" in arguments else ["--select", "raw_interactions,covers,pruned_matrix"]
@@ -121,6 +129,9 @@ def test_bad_input_is_named_and_what_was_there_stays(
         assert words in said.err
     for table, rows in before.items():
         assert at_home.rows(table).equals(rows)
+    # Choices stay that a run was started with, of one that was refused none.
+    is_started = "pruning.min_user_degree=999" in arguments
+    assert (at_home.home.config_path.read_bytes() == config) != is_started
 
 
 def test_a_file_where_the_home_should_be(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,14 @@ import pytest
 
 from cf_pipeline.benchmark.pooling import POOLED_SCHEMA
 from cf_pipeline.configuration.choices import Choices
+from cf_pipeline.errors import DataError
 from cf_pipeline.models import crossvalidation
 from cf_pipeline.storage.home import Home
 from cf_pipeline_tests.cli.conftest import Command
 from cf_pipeline_tests.models.fold_homes import ran_fold
 from cf_pipeline_tests.models.trained_home import TrainedHome
+
+SCOREBOARD = Path(__file__).parents[2] / "benchmarks" / "scoreboard.py"
 
 
 @pytest.fixture
@@ -63,6 +67,19 @@ def test_the_pooled_scoreboard_is_printed_saved_and_told_to_scripts(
     assert (fold.budget, fold.set["split.fold"], fold.set["split.folds"]) == ("demo", 2, 3)
     told = cf("crossvalidate", *asked, "--json")
     assert json.loads(told.out) == saved["rows"]
+    # The README's tables are made of what was saved, and of nothing else.
+    scoreboard = runpy.run_path(str(SCOREBOARD))
+    blocks = scoreboard["blocks_of"](file, 0)
+    assert blocks[0].startswith(f"**`{saved['command']}`**, commit {saved['commit']}, ")
+    assert saved["date"] in blocks[0]
+    assert saved["hardware"] in blocks[0]
+    table = blocks[0].splitlines()
+    assert table[2] == title
+    assert table[4] == "| feature set | value | minus imagenet | minus imagenet_ridge |"
+    assert table[-1].startswith("| chosen | 0.700 | +0.200 [")
+    file.write_text(json.dumps({"rows": []}))
+    with pytest.raises(DataError, match=r"mine.json lacks command.*crossvalidate --save FILE"):
+        scoreboard["blocks_of"](file, 0)
 
 
 def test_a_mistake_is_told_before_anything_is_computed(

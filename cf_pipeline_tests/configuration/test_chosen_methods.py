@@ -159,6 +159,6 @@ def test_what_the_network_leaves_open_is_the_backbones_own() -> None:
         found = resolve(demo).vision.schedule
         return found.image_size, found.learning_rate, found.patience
 
-    assert schedule() == (128, 1e-3, 3)
+    assert schedule() == (128, 1e-3, 4)
     assert schedule("vision.backbone=resnet_small") == (80, 3e-3, 100)
     assert schedule("vision.backbone=resnet_small", "vision.image_size=32") == (32, 3e-3, 100)

@@ -100,7 +100,6 @@ def test_the_scoreboard_holds_every_row_of_the_protocol(finished: PlantedRun) ->
     assert names == [
         "chance",
         "popularity",
-        "owner",
         "random",
         "color",
         "imagenet",

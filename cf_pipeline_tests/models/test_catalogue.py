@@ -55,11 +55,17 @@ class TestCollecting:
         gone = collect_garbage(trained.home, dry_run=True)
         return {model.version for model in models(trained.home)} - set(gone.versions)
 
-    def test_the_newest_stay_and_what_holds_a_role(self, trained: TrainedHome) -> None:
-        versions = [trained.train(seed) for seed in range(1, 6)]
+    def test_the_newest_stay_within_the_bytes_and_whatever_holds_a_role(
+        self, trained: TrainedHome
+    ) -> None:
+        versions = [trained.train(seed, n_bytes=1000) for seed in range(1, 5)]
         assert self.kept(trained, keep=2) == set(versions[-2:])
-        trained.appoint(challenger=versions[4], champion=versions[0], best=versions[1])
-        assert self.kept(trained, keep=1) == {versions[0], versions[1], versions[4]}
+        assert self.kept(trained, keep=9, keep_bytes=3000) == set(versions[-3:])
+        # The newest itself stays, however large.
+        assert self.kept(trained, keep=9, keep_bytes=0) == {versions[-1]}
+        trained.appoint(challenger=versions[3], champion=versions[0], best=versions[1])
+        held = {versions[0], versions[1], versions[3]}
+        assert self.kept(trained, keep=1) == self.kept(trained, keep=9, keep_bytes=0) == held
 
     def test_what_a_model_that_stays_continues_stays_to_the_beginning(
         self, trained: TrainedHome
@@ -71,16 +77,6 @@ class TestCollecting:
         last = trained.train(5)
         trained.appoint(champion=third)
         assert self.kept(trained, keep=1) == {first, second, third, last}
-
-    def test_the_newest_stay_while_their_checkpoints_are_within_the_bytes(
-        self, trained: TrainedHome
-    ) -> None:
-        versions = [trained.train(seed, n_bytes=1000) for seed in range(1, 5)]
-        assert self.kept(trained, keep=9, keep_bytes=3000) == set(versions[-3:])
-        assert self.kept(trained, keep=2, keep_bytes=3000) == set(versions[-2:])
-        # The newest itself stays, however large, and so does whoever serves.
-        trained.appoint(champion=versions[0])
-        assert self.kept(trained, keep=9, keep_bytes=0) == {versions[0], versions[-1]}
 
     def test_it_goes_for_good_and_nothing_of_it_is_left(self, trained: TrainedHome) -> None:
         old, new = trained.train(1), trained.train(2)

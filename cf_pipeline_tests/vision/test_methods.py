@@ -109,7 +109,7 @@ class TestOutside:
 
     def test_a_backbone(self, halves, tmp_path):
         config = changed(backbone={"name": "vision_lab:Tiny", "width": 8}, epochs=1)
-        assert config.backbone.schedule() == Schedule(224, 1e-3, 3)
+        assert config.backbone.schedule() == Schedule(224, 1e-3, 4)
         result, network = trained_and_back(halves, config, tmp_path)
         assert result.manifest.n_features == 8
         assert result.manifest.initial_weights == "random"
@@ -130,7 +130,7 @@ class TestOutside:
 
 class TestConfiguration:
     def test_the_backbones_schedule_and_what_overrides_it(self):
-        assert VisionConfig().schedule == Schedule(128, 1e-3, 3)
+        assert VisionConfig().schedule == Schedule(128, 1e-3, 4)
         small = VisionConfig(backbone="resnet_small", image_size=32, patience=4)
         assert small.schedule == Schedule(32, 3e-3, 4)
         assert VisionConfig(learning_rate=0.5).schedule.learning_rate == 0.5

@@ -35,7 +35,7 @@ class Schedule:
 
     image_size: int = 224
     learning_rate: float = 1e-3
-    patience: int = 3
+    patience: int = 4
 
 
 @dataclass(frozen=True)
