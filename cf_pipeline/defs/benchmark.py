@@ -7,6 +7,7 @@ from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import picture, with_tables
 from cf_pipeline.recompute import fingerprints
 from cf_pipeline.recompute.stage import Output, Stage
+from cf_pipeline.sql import equals
 
 JUDGED = (
     "raw_interactions",
@@ -138,7 +139,7 @@ def benchmark_scores(stage: Stage) -> Output:
     model = stage.version("trained_cnn")
     probes = probe_feature_sets(
         stage.frame("benchmark_tasks"),
-        stage.frame("task_embeddings", where=f"model_version = '{model}'"),
+        stage.frame("task_embeddings", where=equals("model_version", model)),
         stage.configuration.benchmark,
         stage.progress("probes"),
     )

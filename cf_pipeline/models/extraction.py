@@ -10,6 +10,7 @@ import polars as pl
 
 from cf_pipeline.configuration.choices import Configuration
 from cf_pipeline.recompute.stage import Stage
+from cf_pipeline.sql import equals
 from cf_pipeline.vectors import Matrix
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def embedded_by(stage: Stage, feature_set: FeatureSet) -> tuple[pl.DataFrame, in
     from cf_pipeline.vision.embedding import embed_changed
 
     name = feature_set.name
-    known = stage.previous_rows("sha256", "features", where=f"feature_set = '{name}'")
+    known = stage.previous_rows("sha256", "features", where=equals("feature_set", name))
     table, n_computed = embed_changed(
         _readable_covers(stage), known, ("features",), extractor(stage, feature_set, "covers")
     )
@@ -54,7 +55,7 @@ def embedded(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
     from cf_pipeline.vision.embedding import embed_changed
 
     columns = ("features", "predicted_factors")
-    known = stage.previous_rows("sha256", *columns, where=f"model_version = '{model}'")
+    known = stage.previous_rows("sha256", *columns, where=equals("model_version", model))
     what = f"covers, model {model}"
     table, n_computed = embed_changed(
         _readable_covers(stage), known, columns, model_extractor(stage, what, model)

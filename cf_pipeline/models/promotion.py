@@ -12,6 +12,7 @@ import polars as pl
 from cf_pipeline.errors import DataError
 from cf_pipeline.models.catalogue import roles
 from cf_pipeline.recompute.stage import Stage
+from cf_pipeline.sql import equals
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.deciding import Decision
@@ -31,7 +32,7 @@ def candidate(stage: Stage, model: str) -> Candidate:
     from cf_pipeline.benchmark.promotion import Candidate, fitted_projects
     from cf_pipeline.vectors import indexed
 
-    of_model = f"model_version = '{model}'"
+    of_model = equals("model_version", model)
     chosen = stage.frame("similarity_scores", "feature_set", where=f"{of_model} and chosen")
     if chosen.is_empty():
         raise DataError(

@@ -8,6 +8,7 @@ import polars as pl
 
 from cf_pipeline.models.extraction import extractor, model_extractor, simple_sets
 from cf_pipeline.recompute.stage import Stage
+from cf_pipeline.sql import equals
 
 if TYPE_CHECKING:
     from cf_pipeline.vision.embedding import Extract
@@ -62,7 +63,7 @@ def _known(stage: Stage, names: tuple[str, ...], model: str) -> pl.DataFrame | N
         "sha256",
         "feature_set",
         "features",
-        where=f"model_version = '{model}'" if names == OURS else None,
+        where=equals("model_version", model) if names == OURS else None,
     )
     if rows is None:
         return None

@@ -9,6 +9,7 @@ import polars as pl
 
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.recompute.staleness import STARTED_FROM
+from cf_pipeline.sql import equals
 from cf_pipeline.storage.history import version_record
 from cf_pipeline.storage.records import AssetRecord
 
@@ -47,7 +48,7 @@ def trained_on(stage: Stage, started_from: str | None) -> pl.DataFrame:
     seen = stage.frame("training_set", "project_id", "split")
     if started_from is None:
         return seen
-    of_start = f"model_version = '{started_from}'"
+    of_start = equals("model_version", started_from)
     earlier = stage.frame("trained_on", "project_id", "split", where=of_start)
     # `train` sorts before `validation`; null, of an older release, stands for having been seen.
     return (
