@@ -38,6 +38,9 @@ from cf_pipeline_tests.wandb_log import read_run
 
 pytestmark = pytest.mark.slow
 
+# Of the users, in the first run: enough that its network knows more than one that learned noise.
+FEW = 0.5
+
 
 @pytest.fixture(scope="module")
 def home(place: Path, make_home: Callable[[Path], Home]) -> RetrainedHome:
@@ -51,8 +54,8 @@ def home(place: Path, make_home: Callable[[Path], Home]) -> RetrainedHome:
 
 @pytest.fixture(scope="module")
 def first(home: RetrainedHome) -> Seen:
-    """A fifth of the users; the only run that is tracked."""
-    users = home.events["user_id"].unique().sort().sample(fraction=0.2, seed=1)
+    """Some of the users; the only run that is tracked."""
+    users = home.events["user_id"].unique().sort().sample(fraction=FEW, seed=1)
     home.write(home.events.filter(pl.col("user_id").is_in(users.implode())))
     home.choose(tracking__mode="offline")
     with pytest.MonkeyPatch.context() as patch:
@@ -213,14 +216,16 @@ def test_a_retraining_made_worse_is_not_promoted(
     }
     assert set(worse.comparisons["measure"]) == {"triplet_accuracy", "ndcg_at_10"}
     assert (worse.comparisons["high"] < 0).all()
-    assert (worse.comparisons["n_queries"] > 50).all()
+    triplets = worse.comparisons.filter(measure="triplet_accuracy")
+    assert (triplets["n_queries"] > 50).all()
 
 
 def test_an_honest_retraining_on_more_interactions_is_promoted(first: Seen, honest: Seen) -> None:
     assert honest.roles == dict.fromkeys(("challenger", "champion", "best"), honest.model)
-    assert "no loss beyond 0.005" in honest.reason
+    assert honest.reason.startswith("no interval below zero; ")
     assert set(honest.comparisons["reference_version"]) == {first.model}
-    assert (honest.comparisons["difference"] > 0).all()
+    rankings = honest.comparisons.filter(measure="ndcg_at_10")
+    assert (rankings["low"] > 0).all()
     # The model made worse has no role, so nobody embeds with it any more; its rows stay.
     assert len(honest.embedded) == 3
 
@@ -440,7 +445,7 @@ def test_an_old_model_is_made_again_from_its_lineage(
     make_home: Callable[[Path], Home],
 ) -> None:
     current, painted = home.interactions.read_bytes(), repainted.path.read_bytes()
-    users = home.events["user_id"].unique().sort().sample(fraction=0.2, seed=1)
+    users = home.events["user_id"].unique().sort().sample(fraction=FEW, seed=1)
     again = RetrainedHome(home.world, make_home(place / "again"), home.events)
     told = collected.told
     told.choices.model_copy(update={"set": {**told.choices.set, **PROCESS}}).write(
