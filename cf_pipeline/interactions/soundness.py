@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from cf_pipeline.interactions.matrix import build_matrix
 from cf_pipeline.vectors import Indices
@@ -150,6 +149,8 @@ def held_out_is_held_out(
 
 def _shape(matrix: pl.DataFrame) -> dict[str, float]:
     """Density, the largest share of users and of projects that are alike, connected projects."""
+    from scipy.sparse.csgraph import connected_components  # slow to import, and seldom run
+
     pairs = build_matrix(matrix).user_items.tocoo()
     users, projects = pairs.shape
     rows, columns = pairs.row.astype(np.int64), pairs.col.astype(np.int64)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from cf_pipeline.interactions.config import SplitConfig
 from cf_pipeline.vectors import Indices
@@ -136,6 +135,8 @@ def components(memberships: pl.DataFrame, n_rows: int) -> Indices:
     Returns:
         Component numbers 0..n_components - 1, int64, shape (n_rows,).
     """
+    from scipy.sparse.csgraph import connected_components  # slow to import, and seldom run
+
     # Rows and group values are the nodes of one graph: an edge for every membership.
     value = memberships["group"].rank("dense").to_numpy().astype(np.int64) - 1
     rows = memberships["row"].to_numpy().astype(np.int64)

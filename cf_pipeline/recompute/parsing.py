@@ -16,17 +16,23 @@ class Module:
 
     tree: ast.Module
     bound: Mapping[str, tuple[ast.stmt, ...]]
-    text: dict[int, str] = field(default_factory=dict)
+    _text: dict[int, str] = field(default_factory=dict)
+    _imports: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
 
     def source(self, statement: ast.stmt) -> str:
         """A statement without what does not count; unparsing is dear and done once."""
-        if id(statement) not in self.text:
-            self.text[id(statement)] = ast.unparse(statement)
-        return self.text[id(statement)]
+        if id(statement) not in self._text:
+            self._text[id(statement)] = ast.unparse(statement)
+        return self._text[id(statement)]
+
+    def imports(self, statement: ast.stmt) -> list[tuple[str, str]]:
+        """Local name and dotted target of every import in a statement; walked once."""
+        if id(statement) not in self._imports:
+            self._imports[id(statement)] = list(_imported(statement))
+        return self._imports[id(statement)]
 
 
-def imported(statement: ast.AST) -> Iterator[tuple[str, str]]:
-    """Local name and dotted target of every import anywhere in a statement."""
+def _imported(statement: ast.AST) -> Iterator[tuple[str, str]]:
     for node in ast.walk(statement):
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cf_pipeline.recompute.parsing import Module, imported, parse
+from cf_pipeline.recompute.parsing import Module, parse
 
 LEFT_OUT: Mapping[str, str] = {
     "benchmark.report": "puts scores into words",
@@ -111,11 +111,10 @@ class SourceTree:
         return self._uses[symbol]
 
     def _named_in(self, module: str, parsed: Module, statement: ast.stmt) -> Iterator[Symbol]:
-        aliases = dict(imported(statement))
-        attributes = {
-            id(node.value): node for node in ast.walk(statement) if isinstance(node, ast.Attribute)
-        }
-        for node in ast.walk(statement):
+        aliases = dict(parsed.imports(statement))
+        nodes = list(ast.walk(statement))
+        attributes = {id(node.value): node for node in nodes if isinstance(node, ast.Attribute)}
+        for node in nodes:
             if not isinstance(node, ast.Name):
                 continue
             if node.id in aliases:
@@ -129,7 +128,7 @@ class SourceTree:
         """A name of the module's own top level: defined there, or imported."""
         is_import = False
         for statement in parsed.bound[node.id]:
-            for alias, target in imported(statement):
+            for alias, target in parsed.imports(statement):
                 if alias == node.id:
                     is_import = True
                     yield from self._target(target, node, attributes)
@@ -157,7 +156,7 @@ class SourceTree:
         if parsed is None:
             return
         for statement in parsed.bound.get(name, ()):
-            for alias, target in imported(statement):
+            for alias, target in parsed.imports(statement):
                 if alias == name:
                     yield from self._symbol(target)
                     return

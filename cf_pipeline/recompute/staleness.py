@@ -161,14 +161,25 @@ def inputs_read(record: AssetRecord) -> dict[str, str]:
 
 
 def read_inputs(
-    spec: StageSpec, dataset: Dataset, configuration: Configuration, warehouse: Warehouse
+    spec: StageSpec,
+    dataset: Dataset,
+    configuration: Configuration,
+    warehouse: Warehouse,
+    records: Mapping[str, AssetRecord] | None = None,
 ) -> Reading:
     """Look at everything that a stage reads, without computing anything.
+
+    Args:
+        spec: the stage.
+        dataset: what the home reads.
+        configuration: what the home chose.
+        warehouse: its tables.
+        records: what is recorded, for who has just read it.
 
     Raises:
         ConfigError, DataError: a parent or a file is not there.
     """
-    records = warehouse.records()
+    records = warehouse.records() if records is None else records
     outside = spec.outside
     files = None if outside is None else lambda: outside(dataset, configuration, warehouse)
     return _reading(spec, dataset, configuration, records, files)

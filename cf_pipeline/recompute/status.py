@@ -13,6 +13,7 @@ from cf_pipeline.recompute.stage import open_warehouse
 from cf_pipeline.recompute.staleness import StageSpec, read_inputs
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.lock import holder_of
+from cf_pipeline.storage.warehouse import Warehouse
 
 State = Literal["fresh", "stale", "failed", "missing", "held"]
 
@@ -39,15 +40,18 @@ def pipeline_status(home: Home, stages: Sequence[StageSpec]) -> list[AssetStatus
     failures = {name: attempt.failure for name, attempt in situation.attempts.items()}
     if holder_of(home) is not None:  # what is begun and not ended is going on, not killed
         failures |= {n: None for n, a in situation.attempts.items() if a.outcome == "running"}
-    return [_status(home, situation, spec, failures.get(spec.asset)) for spec in stages]
+    warehouse = open_warehouse(home, situation.configuration)
+    return [_status(situation, spec, failures.get(spec.asset), warehouse) for spec in stages]
 
 
-def _status(home: Home, situation: Situation, spec: StageSpec, failure: str | None) -> AssetStatus:
+def _status(
+    situation: Situation, spec: StageSpec, failure: str | None, warehouse: Warehouse
+) -> AssetStatus:
     record = situation.records.get(spec.asset)
     if record is None:
         state: State = "failed" if failure else "missing"
         return AssetStatus(spec.asset, state, failure or "never materialized", None)
-    why = _why_stale(home, situation, spec)
+    why = _why_stale(situation, spec, warehouse)
     # Rows that computing would give again are fresh, whatever failed in between.
     state = "stale" if why else "fresh"
     if why and failure:
@@ -57,10 +61,10 @@ def _status(home: Home, situation: Situation, spec: StageSpec, failure: str | No
     return AssetStatus(spec.asset, state, why, record.computed_at)
 
 
-def _why_stale(home: Home, situation: Situation, spec: StageSpec) -> str:
-    warehouse = open_warehouse(home, situation.configuration)
+def _why_stale(situation: Situation, spec: StageSpec, warehouse: Warehouse) -> str:
+    now = situation
     try:
-        reading = read_inputs(spec, situation.dataset, situation.configuration, warehouse)
+        reading = read_inputs(spec, now.dataset, now.configuration, warehouse, now.records)
     except CfPipelineError as error:
         return str(error)
     return "; ".join(reading.differences)

@@ -47,9 +47,12 @@ def hash_files(warehouse: Warehouse, paths: Sequence[Path]) -> pl.DataFrame:
         DataError: a path is no text in UTF-8.
     """
     names = [_absolute(path) for path in paths]
-    known = _known(warehouse, names)
+    known = _known(warehouse, names) if names else {}
     with ThreadPoolExecutor(_N_THREADS) as pool:
-        states = dict(zip(names, pool.map(_state, names), strict=True))
+        # By stretches: a task per file takes longer than looking at it.
+        stretch = len(names) // _N_THREADS + 1
+        stretches = [names[i : i + stretch] for i in range(0, len(names), stretch)]
+        states = {name: s for part in pool.map(_states, stretches) for name, s in part}
         stale = {
             name: state
             for name, state in states.items()
@@ -95,6 +98,10 @@ def _known(warehouse: Warehouse, names: Sequence[str]) -> dict[tuple[str, _State
             f"SELECT path, size_bytes, mtime_ns, sha256 FROM {_TABLE} SEMI JOIN asked USING (path)"
         ).fetchall()
     return {(path, (size, mtime)): sha256 for path, size, mtime, sha256 in rows}
+
+
+def _states(names: Sequence[str]) -> list[tuple[str, _State | None]]:
+    return [(name, _state(name)) for name in names]
 
 
 def _state(name: str) -> _State | None:
