@@ -196,10 +196,9 @@ def _as_table(value: Any) -> dict[str, Any]:
 
 
 def _read_recipe(name: str) -> dict[str, Any]:
-    path = RECIPES / f"{name}.toml"
     if name not in recipe_names():
         raise ConfigError(f"recipe {name!r} is not one of {recipe_names()}.")
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

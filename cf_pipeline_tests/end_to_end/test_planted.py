@@ -48,6 +48,7 @@ def test_every_floor_is_met(finished: PlantedRun) -> None:
     assert finished.broken_floors() == set(), measured
 
 
+@pytest.mark.slow
 def test_a_network_trained_on_shuffled_factors_breaks_the_floors(copy: PlantedRun) -> None:
     record = copy.warehouse.record("training_set")
     assert record is not None

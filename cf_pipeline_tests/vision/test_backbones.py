@@ -191,12 +191,12 @@ class TestSizes:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
-            ("efficientnet_lite0", Schedule(128, 1e-3, 3)),
+            ("efficientnet_lite0", Schedule(128, 1e-3, 4)),
             ("resnet_small", Schedule(80, 3e-3, 100)),
-            ("timm:resnet10t", Schedule(176, 1e-3, 3)),
-            ("timm:vit_small_patch14_dinov2", Schedule(518, 1e-3, 3)),
-            ("torchvision:resnet18", Schedule(224, 1e-3, 3)),
-            ("torchvision:inception_v3", Schedule(299, 1e-3, 3)),
+            ("timm:resnet10t", Schedule(176, 1e-3, 4)),
+            ("timm:vit_small_patch14_dinov2", Schedule(518, 1e-3, 4)),
+            ("torchvision:resnet18", Schedule(224, 1e-3, 4)),
+            ("torchvision:inception_v3", Schedule(299, 1e-3, 4)),
         ],
     )
     def test_every_backbone_says_what_it_goes_best_with(self, name, expected):
