@@ -144,7 +144,7 @@ def benchmark_scores(stage: Stage) -> Output:
         stage.progress("probes"),
     )
     pictures = {
-        f"confusion_{task}_collaborative": confusion(result.confusion, result.classes)
+        f"confusion_{task}": confusion(result.confusion, result.classes)
         for (task, feature_set), result in probes.results.items()
         if feature_set == "collaborative"
     }

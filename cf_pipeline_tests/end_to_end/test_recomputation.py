@@ -81,6 +81,7 @@ def test_an_interaction_reaches_what_is_made_of_interactions(there: Place) -> No
         "pruned_matrix",
         "latent_factors",
         "factor_scores",
+        "ridge_embeddings",
         "training_set",
         *BELOW_THE_NETWORK,
     }
@@ -98,7 +99,7 @@ def test_a_cover_outside_the_training_set_is_embedded_and_scored(there: Place) -
     assert project not in trained_on["project_id"]
     computed = there.settle()
     assert_each_once_and_in_order(computed)
-    reached = {"covers", *edits.EMBEDDERS, "similarity_scores"}
+    reached = {"covers", *edits.EMBEDDERS, "ridge_embeddings", "similarity_scores"}
     # Who reads covers looks; what the split, the matrix and the training set take of them stayed.
     stopped = {"project_split", "pruned_matrix", "training_set"}
     assert set(computed) == reached | stopped | {"promoted_model"}
@@ -124,7 +125,8 @@ def test_a_comment_computes_nothing_and_code_does(there: Place, tmp_path: Path) 
     assert there.settle_with(package) == []
 
     def with_code(file: Path, text: str) -> str:
-        return f"{text}MORE = 1\n" if file == Path("benchmark/probing.py") else text
+        reached = file == Path("benchmark/probing.py")
+        return text.replace("start=1)", "start=2)") if reached else f"{text}MORE = 1\n"
 
     package = edits.edited_package(tmp_path / "changed", with_code)
     assert there.settle_with(package) == ["benchmark_scores"]
