@@ -98,7 +98,7 @@ class _Reduced(ast.NodeTransformer):
         node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
         return self.generic_visit(node)
 
-    def visitModule(self, node: ast.Module) -> ast.AST:
+    def visit_Module(self, node: ast.Module) -> ast.AST:
         node.body = [s for s in node.body if not _is_text(s)]
         return self.generic_visit(node)
 

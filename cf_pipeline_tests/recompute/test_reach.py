@@ -272,6 +272,7 @@ def another():
         ("a/fourth.py", "x = 1", "x = 2", False),
         ("a/fifth.py", "x = 1", "x = 2", False),
         ("a/whole.py", "x = 1", "x = 2", True),
+        ("a/whole.py", "x = 1", '"""What x is."""\n\nx = 1', False),
         ("a/behind.py", "passed_on = 1", "passed_on = 2", True),
         ("a/nobody.py", "x = 1", "x = 2", False),
     ],
