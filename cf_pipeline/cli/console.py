@@ -28,6 +28,13 @@ HomeOption = Annotated[
     typer.Option("--home", help=r"Folder of everything a run writes. \[env: CF_PIPELINE_HOME]"),
 ]
 
+DatasetOption = Annotated[Path | None, typer.Option(help="A dataset.toml.")]
+RecipeOption = Annotated[str | None, typer.Option(help="The method, such as modern.")]
+BudgetOption = Annotated[str | None, typer.Option(help="How much to spend: demo or full.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value, as vision.epochs=40.")
+]
+
 
 def named(home: Path | None) -> Home:
     """The home that a command asks about, which need not be there.

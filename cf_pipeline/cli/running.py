@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from cf_pipeline.cli.console import HomeOption, located, out, store
+from cf_pipeline.cli.console import (
+    BudgetOption,
+    DatasetOption,
+    HomeOption,
+    RecipeOption,
+    SetOption,
+    located,
+    out,
+    store,
+)
 from cf_pipeline.configuration.choices import Choices, Configuration, resolve
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home
@@ -21,12 +30,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    dataset: Annotated[Path | None, typer.Option(help="A dataset.toml.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="The method, such as modern.")] = None,
-    budget: Annotated[str | None, typer.Option(help="How much to spend: demo or full.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, as vision.epochs=40.")
-    ] = None,
+    dataset: DatasetOption = None,
+    recipe: RecipeOption = None,
+    budget: BudgetOption = None,
+    set_: SetOption = None,
     select: Annotated[
         str | None, typer.Option(help="Assets, comma-separated; none: all of them.")
     ] = None,

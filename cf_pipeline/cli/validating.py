@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from cf_pipeline.cli.console import HomeOption, all_stages, located, out
+from cf_pipeline.cli.console import (
+    BudgetOption,
+    DatasetOption,
+    HomeOption,
+    RecipeOption,
+    SetOption,
+    all_stages,
+    located,
+    out,
+)
 from cf_pipeline.cli.running import choices_of
 from cf_pipeline.configuration.choices import resolve
 
@@ -26,12 +35,10 @@ if TYPE_CHECKING:
 def crossvalidate(
     folds: Annotated[int, typer.Option(help="K: every hashed project is tested once.", min=3)] = 5,
     jobs: Annotated[int, typer.Option(help="Folds at a time.", min=1)] = 1,
-    dataset: Annotated[Path | None, typer.Option(help="A dataset.toml.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="The method, such as modern.")] = None,
-    budget: Annotated[str | None, typer.Option(help="How much to spend: demo or full.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, as vision.epochs=40.")
-    ] = None,
+    dataset: DatasetOption = None,
+    recipe: RecipeOption = None,
+    budget: BudgetOption = None,
+    set_: SetOption = None,
     save: Annotated[
         Path | None, typer.Option(help="Keep the table as JSON, with commit and hardware.")
     ] = None,
