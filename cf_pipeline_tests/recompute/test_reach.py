@@ -12,6 +12,8 @@ import pytest
 from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.definitions import defs
 from cf_pipeline.defs.conditions import STAGES
+from cf_pipeline.recompute import reach
+from cf_pipeline.recompute.parsing import Module, parse
 from cf_pipeline.recompute.reach import LEFT_OUT, SourceTree, Symbol
 from cf_pipeline.recompute.versions import PACKAGE, chosen_methods
 
@@ -44,12 +46,24 @@ Versions = Callable[[Path], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def versions(symbols: dict[str, list[Symbol]]) -> Versions:
+def versions(symbols: dict[str, list[Symbol]]) -> Iterator[Versions]:
+    known: dict[str, Module] = {}
+
+    def parsed(file: Path) -> Module:
+        """A text that was parsed before is not parsed again: edits are many, and files mostly as
+        they were."""
+        text = file.read_text(encoding="utf-8")
+        if text not in known:
+            known[text] = parse(file)
+        return known[text]
+
     def of(package: Path) -> dict[str, str]:
         tree = SourceTree(package)
         return {asset: tree.code_version(reached) for asset, reached in symbols.items()}
 
-    return of
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reach, "parse", parsed)
+        yield of
 
 
 @pytest.fixture(scope="module")
