@@ -56,7 +56,7 @@ def located(home: Path | None) -> Home:
 def all_stages() -> list[StageSpec]:
     """What every asset is made of, in the order of the graph."""
     # What importing makes lives as long as the process: looking for garbage among it, meanwhile,
-    # later and at the end, finds none and takes a quarter of the time of `status`.
+    # later and at the end, finds none and takes a third of the time of `status`.
     gc.disable()
     try:
         import cf_pipeline.definitions  # noqa: F401 - its files name their assets as they load
