@@ -16,7 +16,7 @@ import polars as pl
 
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.features import Form, formed_on
-from cf_pipeline.benchmark.inputs import PoolInputs, train_ids
+from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules, train_ids
 from cf_pipeline.benchmark.pool import Pool, build_pool
 from cf_pipeline.benchmark.queries import measures_of, score_features
 from cf_pipeline.benchmark.scorers import CosineScorer
@@ -24,7 +24,6 @@ from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.models.catalogue import warehouse_of
 from cf_pipeline.sources.dataset import load_dataset
-from cf_pipeline.sources.purposes import truth_rules
 from cf_pipeline.storage.home import Home
 from cf_pipeline.vectors import IndexedVectors
 from cf_pipeline.vision.config import Fit
@@ -53,7 +52,8 @@ def main() -> None:
     def frame(table: str, *columns: str, where: str | None = None) -> pl.DataFrame:
         return warehouse.frame(table, columns, where=where)
 
-    inputs = PoolInputs.read(frame, truth_rules(load_dataset(configuration.dataset)))
+    truth = load_dataset(configuration.dataset).sections()["dataset.truth"]
+    inputs = PoolInputs.read(frame, TruthRules.of(truth))
     catalog = inputs.catalog()
     rules = inputs.pool_rules(configuration.benchmark)
     pool = build_pool(build_truth(inputs.events), catalog, "validation", rules)

@@ -15,8 +15,7 @@ import timm
 import torch
 
 from cf_pipeline.vision.backbones.efficientnet_lite0 import EfficientNetLite0
-from cf_pipeline.vision.networks import initialized
-from cf_pipeline.vision.weight_files import read_weights
+from cf_pipeline.vision.networks import initialized, read_weights
 
 SIDE = 160
 

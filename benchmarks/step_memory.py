@@ -50,8 +50,7 @@ def measure(answers: Queue[dict[str, float]], size: int, kept: bool, checkpointe
     import torch
 
     from cf_pipeline.vision.backbones.efficientnet_lite0 import EfficientNetLite0
-    from cf_pipeline.vision.devices import on_device
-    from cf_pipeline.vision.memory import activations_checkpointed, freed_memory_kept
+    from cf_pipeline.vision.devices import activations_checkpointed, freed_memory_kept, on_device
     from cf_pipeline.vision.networks import CoverRegressor, built, normalize
 
     torch.manual_seed(0)

@@ -12,12 +12,13 @@ import pytest
 from pydantic import Field, ValidationError
 
 from cf_pipeline import registry as module
-from cf_pipeline.baselines.methods import FEATURE_SETS
-from cf_pipeline.benchmark.methods import TASK_LOADERS
+from cf_pipeline.baselines.feature_set import FEATURE_SETS
+from cf_pipeline.benchmark.task_loaders.loader import TASK_LOADERS
 from cf_pipeline.errors import ConfigError
-from cf_pipeline.factorization.methods import FACTORIZERS
+from cf_pipeline.factorization.factorizer import FACTORIZERS
 from cf_pipeline.registry import Method, Registry
-from cf_pipeline.vision.methods import BACKBONES, OBJECTIVES
+from cf_pipeline.vision.backbones.backbone import BACKBONES
+from cf_pipeline.vision.objectives.objective import OBJECTIVES
 
 SHIPPED = (BACKBONES, OBJECTIVES, FACTORIZERS, FEATURE_SETS, TASK_LOADERS)
 HERE = __name__

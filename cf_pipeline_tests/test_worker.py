@@ -245,14 +245,19 @@ def test_a_child_that_is_killed_is_an_error_that_names_the_signal(covers, tmp_pa
 @needs_proc
 def test_an_interrupt_leaves_no_child_and_no_zombie(covers, tmp_path, out):
     spec, pids = spec_below(tmp_path, covers, LONG), []
+    # A shell starts what it sends to the background deaf to Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt(*_):
         pids.append(worker_of(out))
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
 
-    with pytest.raises(KeyboardInterrupt):
-        train_in_child(spec, out, Listeners(on_batch=interrupt))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_in_child(spec, out, Listeners(on_batch=interrupt))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert is_gone(pids[0])
     assert list(spec.training_set.parent.iterdir()) == [spec.training_set]
 

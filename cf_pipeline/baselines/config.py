@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cf_pipeline.baselines.color import Color
+from cf_pipeline.baselines.feature_set import ChosenFeatureSet
 from cf_pipeline.baselines.imagenet import ImageNet
-from cf_pipeline.baselines.methods import ChosenFeatureSet
 from cf_pipeline.baselines.untrained import Random
 from cf_pipeline.vision.objectives.objective import Objective
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cf_pipeline.registry import Method
+from pydantic import BeforeValidator, SerializeAsAny
+
+from cf_pipeline.registry import Method, Registry
 from cf_pipeline.vectors import Matrix, Progress, silent
 
 if TYPE_CHECKING:
@@ -35,3 +37,17 @@ class FeatureSet(Method):
             DataError: a cover cannot be read (named).
         """
         raise NotImplementedError
+
+
+FEATURE_SETS = Registry(
+    sort="feature set",
+    base="cf_pipeline.baselines.feature_set:FeatureSet",
+    entries={
+        "imagenet": "cf_pipeline.baselines.imagenet:ImageNet",
+        "random": "cf_pipeline.baselines.untrained:Random",
+        "color": "cf_pipeline.baselines.color:Color",
+    },
+    entry_points="cf_pipeline.feature_sets",
+)
+ChosenFeatureSet = Annotated[SerializeAsAny[FeatureSet], BeforeValidator(FEATURE_SETS.choose)]
+"""A field that holds a feature set: its name, or a table with `name` and its settings."""

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from cf_pipeline.baselines.feature_set import FeatureSet
 from cf_pipeline.vectors import Matrix, Progress, silent
+from cf_pipeline.vision.backbones.backbone import ChosenBackbone
 from cf_pipeline.vision.config import Fit
-from cf_pipeline.vision.methods import ChosenBackbone
 
 if TYPE_CHECKING:
     from cf_pipeline.vision.devices import Execution

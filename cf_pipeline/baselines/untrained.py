@@ -15,8 +15,8 @@ from pydantic import Field
 from cf_pipeline.baselines.feature_set import FeatureSet
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.vectors import Matrix, Progress, silent
+from cf_pipeline.vision.backbones.backbone import ChosenBackbone
 from cf_pipeline.vision.config import Fit, VisionConfig
-from cf_pipeline.vision.methods import ChosenBackbone
 
 if TYPE_CHECKING:
     from torch import nn

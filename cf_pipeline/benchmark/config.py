@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cf_pipeline.benchmark.methods import ChosenTaskLoader, bundled_tasks
+from cf_pipeline.benchmark.task_loaders.loader import ChosenTaskLoader, bundled_tasks
 
 
 class BenchmarkConfig(BaseModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -51,6 +51,16 @@ class TruthRules:
     excluded_users: tuple[str, ...] = ()
     owner_user: str = "{owner}"
     min_degree: int = 1
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> TruthRules:
+        """From `dataset.truth`, as `Dataset.sections` gives it."""
+        return cls(
+            kinds=tuple(sorted(kind for kind, counts in section["kinds"].items() if counts)),
+            excluded_users=tuple(section["exclude_users"]),
+            owner_user=section["owner_user"],
+            min_degree=section["min_degree"],
+        )
 
 
 @dataclass(frozen=True)

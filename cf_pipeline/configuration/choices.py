@@ -16,7 +16,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from cf_pipeline.benchmark.methods import TASK_LOADERS
+from cf_pipeline.benchmark.task_loaders.loader import TASK_LOADERS
 from cf_pipeline.configuration.model import (
     SECTIONS,
     Configuration,

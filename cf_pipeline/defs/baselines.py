@@ -71,14 +71,13 @@ def ridge_embeddings(stage: Stage) -> Output:
 
     Fitted on train projects; how strongly it is regularized is chosen on validation.
     """
-    from cf_pipeline.benchmark.inputs import PoolInputs
+    from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules
     from cf_pipeline.benchmark.ridge import ridge_embeddings as ridge
-    from cf_pipeline.sources.purposes import truth_rules
     from cf_pipeline.vectors import indexed
 
     imagenet = stage.frame("imagenet_embeddings", "project_id", "sha256", "features")
     fitted = ridge(
-        PoolInputs.read(stage.frame, truth_rules(stage.dataset)),
+        PoolInputs.read(stage.frame, TruthRules.of(stage.section("dataset.truth"))),
         indexed(imagenet, "project_id", "features"),
         stage.configuration.benchmark,
         stage.progress("queries"),

@@ -42,14 +42,14 @@ def similarity_scores(stage: Stage) -> Output:
     Every feature set against raw co-engagement of held-out projects, with intervals, and in pairs
     against the references.
     """
-    from cf_pipeline.benchmark.inputs import SimilarityInputs
+    from cf_pipeline.benchmark.inputs import SimilarityInputs, TruthRules
     from cf_pipeline.benchmark.report import summarize_similarity
     from cf_pipeline.benchmark.similarity import similarity_tables
     from cf_pipeline.models.tracked import similarity_pictures, track_evaluation
-    from cf_pipeline.sources.purposes import truth_rules
 
     model = stage.version("trained_cnn")
-    inputs = SimilarityInputs.read(stage.frame, truth_rules(stage.dataset), model)
+    truth = TruthRules.of(stage.section("dataset.truth"))
+    inputs = SimilarityInputs.read(stage.frame, truth, model)
     result = similarity_tables(inputs, stage.configuration.benchmark, stage.progress("queries"))
     pictures = similarity_pictures(stage, inputs, result)
     tables = {

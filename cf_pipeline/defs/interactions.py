@@ -88,15 +88,14 @@ def pruned_matrix(stage: Stage) -> Output:
     Kinds are weighted, exact duplicates of a cover are one project, the upper cut looks at raw
     degrees, the lower cut goes on to a fixed point.
     """
-    from cf_pipeline.interactions.pruning import prune, representatives, summarize
-    from cf_pipeline.sources.purposes import matrix_weights
+    from cf_pipeline.interactions.pruning import matrix_weights, prune, representatives, summarize
 
-    config = stage.configuration.pruning
+    config, matrix = stage.configuration.pruning, stage.section("dataset.matrix")
     with stage.warehouse.read() as con:
         report = prune(
             con,
-            weights=matrix_weights(stage.dataset),
-            exclude_users=stage.dataset.users.exclude_users,
+            weights=matrix_weights(matrix["kinds"]),
+            exclude_users=matrix["exclude_users"],
             representative_of=representatives(stage.frame("covers", "project_id", "sha256")),
             config=config,
         )
@@ -125,7 +124,7 @@ def project_split(stage: Stage) -> Output:
         stage.frame("raw_projects", "project_id", "owners", "split_group"),
         stage.frame("covers", "project_id", "status", "look_component"),
         config=stage.configuration.split,
-        max_component_share=stage.dataset.split.max_component_share,
+        max_component_share=stage.section("dataset.split")["max_component_share"],
     )
     facts = summarize(split, before)
     sizes = {name: int(facts.get(name, 0)) for name in ("train", "validation", "test")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cf_pipeline.factorization.methods import ChosenFactorizer
+from cf_pipeline.factorization.factorizer import ChosenFactorizer
 
 
 class FactorizationConfig(BaseModel):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cf_pipeline.registry import Method
+from pydantic import BeforeValidator, SerializeAsAny
+
+from cf_pipeline.registry import Method, Registry
 
 if TYPE_CHECKING:
     from scipy import sparse
 
     from cf_pipeline.vectors import Matrix
+
 
 OnIteration = Callable[[int, int, float], None]
 """Called as on_iteration(done, total, objective)."""
@@ -90,3 +93,13 @@ class Factorizer(Method):
         None, the default: it cannot start from earlier factors, and a warm start is a cold one.
         """
         return None
+
+
+FACTORIZERS = Registry(
+    sort="factorizer",
+    base="cf_pipeline.factorization.factorizer:Factorizer",
+    entries={"als": "cf_pipeline.factorization.als:Als"},
+    entry_points="cf_pipeline.factorizers",
+)
+ChosenFactorizer = Annotated[SerializeAsAny[Factorizer], BeforeValidator(FACTORIZERS.choose)]
+"""A field that holds a factorizer: its name, or a table with `name` and its settings."""

@@ -26,7 +26,6 @@ from cf_pipeline.figures.style import (
     legend,
     log_ticks,
     new_figure,
-    plain_numbers,
     png,
     say_empty,
     whole_numbers,
@@ -72,46 +71,6 @@ def degree_distributions(
     label(users, "Users by activity", "projects of a user", "users with at least so many")
     _degrees(projects, before_projects, after_projects, (cuts.min_project, cuts.max_project))
     label(projects, "Projects by audience", "users of a project", "projects with at least so many")
-    return png(figure)
-
-
-def histogram(values: npt.ArrayLike, xlabel: str, title: str) -> bytes:
-    """How values are distributed, their median marked; NaN and infinity are left out, counted.
-
-    Args:
-        values: numbers of any shape.
-        xlabel: what is counted, with its unit.
-        title: what it is about.
-
-    Returns:
-        PNG bytes.
-    """
-    figure, (axes,) = new_figure(5.4, 3.2)
-    everything = np.asarray(values, dtype=np.float64).ravel()
-    finite = everything[np.isfinite(everything)]
-    left_out = len(everything) - len(finite)
-    label(axes, title, xlabel, "number" + (f" ({left_out:,} not finite)" if left_out else ""))
-    if len(finite) == 0:
-        say_empty(axes)
-        return png(figure)
-    # An odd number, so that values that are all equal stand in the middle bin.
-    n_bins = int(np.clip(np.sqrt(len(finite)), 8, 50)) | 1
-    axes.hist(finite, bins=n_bins, color=BLUE, edgecolor="white", linewidth=0.4)
-    median = float(np.median(finite))
-    axes.axvline(median, color=INK, linewidth=0.9, linestyle=(0, (2, 2)))
-    axes.grid(visible=False, axis="x")
-    axes.margins(y=0.14)
-    whole_numbers(axes.yaxis)
-    plain_numbers(axes.xaxis)
-    axes.annotate(
-        f"median {median:.3g}, n = {len(finite):,}",
-        (1, 1),
-        xycoords="axes fraction",
-        ha="right",
-        va="top",
-        fontsize=TICK_SIZE,
-        color=INK,
-    )
     return png(figure)
 
 

@@ -77,6 +77,11 @@ def representatives(covers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def matrix_weights(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Kind to its weight, for kinds that enter the matrix, as `dataset.matrix` says both."""
+    return {kind: said["weight"] for kind, said in kinds.items() if said["matrix"]}
+
+
 def prune(
     con: duckdb.DuckDBPyConnection,
     *,

@@ -49,9 +49,8 @@ def candidate(stage: Stage, model: str) -> Candidate:
 
 def compare_roles(stage: Stage, model: str) -> Comparison:
     """Challenger, champion and best on the current validation projects that none was fitted to."""
-    from cf_pipeline.benchmark.inputs import PoolInputs
+    from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules
     from cf_pipeline.benchmark.promotion import compare_models
-    from cf_pipeline.sources.purposes import truth_rules
 
     before = roles(stage.warehouse)
     candidates = {
@@ -60,7 +59,7 @@ def compare_roles(stage: Stage, model: str) -> Comparison:
         if role in before
     }
     return compare_models(
-        PoolInputs.read(stage.frame, truth_rules(stage.dataset)),
+        PoolInputs.read(stage.frame, TruthRules.of(stage.section("dataset.truth"))),
         candidate(stage, model),
         candidates.get("champion"),
         candidates.get("best"),

@@ -142,6 +142,16 @@ class Stage:
         resources = self.configuration.resources
         return resources.memory_limit, resources.threads or None
 
+    def section(self, key: str) -> Any:
+        """A part of dataset.toml as plain JSON types, such as `dataset.truth`.
+
+        Raises:
+            ValueError: the stage does not declare to read it, so it would not be due by a change.
+        """
+        if key not in self.spec.reads:
+            raise ValueError(f"{self.asset} does not declare to read {key}")
+        return self.dataset.sections()[key]
+
     def frame(self, table: str, *columns: str, where: str | None = None) -> pl.DataFrame:
         """Rows of a parent's table."""
         return self.warehouse.frame(table, columns or None, where=where)

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.vision.backbones.backbone import BACKBONES
 from cf_pipeline.vision.config import Fit
-from cf_pipeline.vision.methods import BACKBONES, OBJECTIVES
 from cf_pipeline.vision.networks import CoverEncoder, CoverInput, CoverRegressor
+from cf_pipeline.vision.objectives.objective import OBJECTIVES
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"

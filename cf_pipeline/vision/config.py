@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cf_pipeline.vision.backbones.backbone import Schedule
-from cf_pipeline.vision.methods import ChosenBackbone, ChosenObjective
+from cf_pipeline.vision.backbones.backbone import ChosenBackbone, Schedule
+from cf_pipeline.vision.objectives.objective import ChosenObjective
 
 Fit = Literal["crop", "pad", "squash"]
 """How a cover becomes a square: short side and crop, long side and white, or neither."""

@@ -23,7 +23,7 @@ from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Progress, silent
 from cf_pipeline.vision.config import Fit
 from cf_pipeline.vision.decoding import decode, set_up_pillow
-from cf_pipeline.vision.signatures import LookSignature, look_signature
+from cf_pipeline.vision.looks import LookSignature, look_signature
 
 T = TypeVar("T")
 

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Matrix, Progress, silent
 from cf_pipeline.vision.covers import fit_cover, open_cover
-from cf_pipeline.vision.devices import Execution, on_device
-from cf_pipeline.vision.memory import freed_memory_kept
+from cf_pipeline.vision.devices import Execution, freed_memory_kept, on_device
 from cf_pipeline.vision.networks import CoverInput, normalize
 
 Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]

@@ -22,8 +22,13 @@ from cf_pipeline.errors import DataError
 from cf_pipeline.vision.batches import Examples, TrainBatches, ValidationCovers
 from cf_pipeline.vision.checkpoint import Manifest
 from cf_pipeline.vision.config import VisionConfig
-from cf_pipeline.vision.devices import Execution, on_device, seed_everything
-from cf_pipeline.vision.memory import activations_checkpointed, freed_memory_kept
+from cf_pipeline.vision.devices import (
+    Execution,
+    activations_checkpointed,
+    freed_memory_kept,
+    on_device,
+    seed_everything,
+)
 from cf_pipeline.vision.networks import (
     CoverEncoder,
     CoverRegressor,

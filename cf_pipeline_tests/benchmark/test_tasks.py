@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cf_pipeline.benchmark.methods import REPOSITORY
 from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
-from cf_pipeline.benchmark.task_loaders.loader import TaskLoader
+from cf_pipeline.benchmark.task_loaders.loader import REPOSITORY, TaskLoader
 from cf_pipeline.benchmark.tasks import TaskRules, read_task, split_by_look
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.config import CoversConfig

@@ -22,7 +22,6 @@ from cf_pipeline.defs.running import instance_of
 from cf_pipeline.defs.settling import settle
 from cf_pipeline.recompute.due import Situation
 from cf_pipeline.sources.files import covers_folder, interaction_files
-from cf_pipeline.sources.purposes import truth_rules
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline_tests.end_to_end.planted_run import repaint
@@ -124,7 +123,9 @@ def add_interaction(place: Place) -> None:
     columns = dataset.interactions.columns
     rows = pl.read_parquet(file)
     known = rows.filter(
-        pl.col(str(columns.kind)).is_in(truth_rules(dataset).kinds),
+        pl.col(str(columns.kind)).is_in([
+            kind for kind, said in dataset.kinds.items() if said.truth
+        ]),
         pl.col(columns.user_id).cast(pl.String).is_in(matrix["user_id"].to_list()),
     )
     row = known.head(1)

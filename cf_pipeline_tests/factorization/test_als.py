@@ -12,9 +12,8 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.als import Als
+from cf_pipeline.factorization.als import Als, fold_in
 from cf_pipeline.factorization.factorizer import Factors, Fitting
-from cf_pipeline.factorization.fold_in import fold_in
 from cf_pipeline_tests.factorization.dense_als import dense_objective, half_step
 
 SMALL = Als(regularization=0.5, n_iterations=8)

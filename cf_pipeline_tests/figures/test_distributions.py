@@ -1,4 +1,4 @@
-"""Degrees, histograms and split counts, from nothing to heavy tails."""
+"""Degrees and split counts, from nothing to heavy tails."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from cf_pipeline.figures.distributions import (
     DegreeCuts,
     degree_distributions,
-    histogram,
     split_counts,
 )
 from cf_pipeline.figures.style import BLUE, GREEN, ORANGE
@@ -35,21 +34,6 @@ def test_degrees_before_and_after_with_both_cuts(look, share, degrees):
 def test_few_degrees_or_none_can_be_drawn(look, before, after):
     before, after = np.array(before, dtype=np.int64), np.array(after, dtype=np.int64)
     look(degree_distributions(before, after, before, after, DegreeCuts(2, 100, 2, 100)))
-
-
-@pytest.mark.parametrize(
-    "values",
-    [[], [0.5], [1.0] * 40, [float("nan"), 1, 2], np.random.default_rng(0).normal(size=(50, 40))],
-)
-def test_any_values_make_a_histogram(look, values):
-    look(histogram(values, "cosine of predicted and folded-in factors", "Validation projects"))
-
-
-def test_values_that_are_not_finite_do_not_move_the_bars():
-    clean = histogram([1.0, 2.0, 2.0], "value", "title")
-    dirty = histogram([1.0, 2.0, 2.0, float("inf")], "value", "title")
-
-    assert clean != dirty  # their number is in the label
 
 
 def test_bars_of_splits_are_as_long_as_their_counts(look, share):

@@ -122,13 +122,13 @@ CHANGES_NOTHING = {
     "a module's docstring": ("interactions/pruning.py", "Cutting off", "Taking away"),
     "a comment": ("interactions/pruning.py", "# Users first", "# At first users"),
     "an annotation of an argument": (
-        "factorization/fold_in.py", "regularization: float", "regularization: object",
+        "factorization/als.py", "matrix, regularization: float", "matrix, regularization: object",
     ),
     "the annotation of a result": (
         "vectors.py", "vectors: Matrix) -> Matrix:", "vectors: Matrix):",
     ),
     "an entry that nobody chose": (
-        "vision/methods.py", "entries={", 'entries={"mine": "my_lab:Mine", ',
+        "vision/backbones/backbone.py", "entries={", 'entries={"mine": "my_lab:Mine", ',
     ),
     "an objective that nobody chose": (
         "vision/objectives/regression.py", ".square().sum(dim=1)", ".abs().sum(dim=1)",
@@ -183,7 +183,7 @@ CHANGES = {
         ("factorization/als.py", "use_cg=False", "use_cg=True"), FACTORS,
     ),
     "what the chosen factorizer calls": (
-        ("factorization/fold_in.py", "c - 1", "c - 2"), FACTORS,
+        ("factorization/als.py", "c - 1", "c - 2"), FACTORS,
     ),
     "the chosen task loader": (
         ("benchmark/task_loaders/labels_csv.py", '_SPLITS = ("train", ', '_SPLITS = ('),

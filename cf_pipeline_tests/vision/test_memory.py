@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cf_pipeline.vision.backbones.efficientnet_lite0 import EfficientNetLite0
-from cf_pipeline.vision.memory import activations_checkpointed, freed_memory_kept
+from cf_pipeline.vision.devices import activations_checkpointed, freed_memory_kept
 
 CPU = torch.device("cpu")
 LITE0 = EfficientNetLite0()

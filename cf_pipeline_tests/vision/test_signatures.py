@@ -5,8 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from cf_pipeline.vision.config import CoversConfig
-from cf_pipeline.vision.looks import assign_looks
-from cf_pipeline.vision.signatures import look_signature, perceptual_hash
+from cf_pipeline.vision.looks import assign_looks, look_signature, perceptual_hash
 from cf_pipeline_tests.vision.pictures import dot, drawing, star
 
 

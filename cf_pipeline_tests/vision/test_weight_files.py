@@ -11,8 +11,7 @@ import torchvision
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.vision.backbones.efficientnet_lite0 import EfficientNetLite0
 from cf_pipeline.vision.backbones.residual_network import SmallResNet
-from cf_pipeline.vision.networks import initialized
-from cf_pipeline.vision.weight_files import load_renamed, read_weights
+from cf_pipeline.vision.networks import initialized, load_renamed, read_weights
 from cf_pipeline_tests.vision.weights import saved_weights
 
 

@@ -12,8 +12,7 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
-from cf_pipeline.benchmark.methods import REPOSITORY
-from cf_pipeline.benchmark.task_loaders.loader import TaskLoader
+from cf_pipeline.benchmark.task_loaders.loader import REPOSITORY, TaskLoader
 from cf_pipeline.errors import ConfigError, DataError
 
 LABELS_FILE = "labels.csv"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from cf_pipeline.errors import ConfigError
-from cf_pipeline.registry import Method
+from cf_pipeline.registry import Method, Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,7 +61,7 @@ class Backbone(Method):
 
     Attributes:
         weights: a local weight file, or `random`; None: what the backbone ships with.
-        checkpointed: names of the modules that training may checkpoint, as `memory` says; none: too
+        checkpointed: names of the modules that training may checkpoint; none: too
             few activations to be worth the time.
     """
 
@@ -96,7 +96,7 @@ class Backbone(Method):
         Raises:
             ConfigError: it is no weight file, or that of another network.
         """
-        from cf_pipeline.vision.weight_files import load_renamed, read_weights
+        from cf_pipeline.vision.networks import load_renamed, read_weights
 
         load_renamed(network, read_weights(path), path)
 
@@ -165,3 +165,20 @@ class LibraryBackbone(Backbone):
             f"backbone {self.name} needs a local weight file, got none. Nothing is downloaded: set "
             'its `weights` to a file, or to "random".'
         )
+
+
+BACKBONES = Registry(
+    sort="backbone",
+    base="cf_pipeline.vision.backbones.backbone:Backbone",
+    entries={
+        "efficientnet_lite0": "cf_pipeline.vision.backbones.efficientnet_lite0:EfficientNetLite0",
+        "resnet_small": "cf_pipeline.vision.backbones.resnet_small:ResNetSmall",
+    },
+    entry_points="cf_pipeline.backbones",
+    prefixes={
+        "timm": "cf_pipeline.vision.backbones.timm_models:Timm",
+        "torchvision": "cf_pipeline.vision.backbones.torchvision_models:TorchVision",
+    },
+)
+ChosenBackbone = Annotated[SerializeAsAny[Backbone], BeforeValidator(BACKBONES.choose)]
+"""A field that holds a backbone: its name, or a table with `name` and its settings."""

@@ -38,7 +38,7 @@ class Timm(LibraryBackbone):
 
     def load(self, network: nn.Module, path: Path) -> None:
         """See Backbone; positions are resampled where the file is for covers of another size."""
-        from cf_pipeline.vision.weight_files import load_renamed, read_weights
+        from cf_pipeline.vision.networks import load_renamed, read_weights
 
         state = read_weights(path)
         # timm's own reading of published files, which stands beside the network: it resamples

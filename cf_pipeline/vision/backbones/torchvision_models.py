@@ -58,7 +58,7 @@ class TorchVision(LibraryBackbone):
         """See Backbone; positions are resampled where the file is for covers of another size."""
         from torchvision.models.vision_transformer import interpolate_embeddings
 
-        from cf_pipeline.vision.weight_files import load_renamed, read_weights
+        from cf_pipeline.vision.networks import load_renamed, read_weights
 
         state = read_weights(path)
         if self._has_positions and _POSITIONS in state:

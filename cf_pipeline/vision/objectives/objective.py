@@ -7,9 +7,11 @@ objectives import it inside their functions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from cf_pipeline.registry import Method
+from pydantic import BeforeValidator, SerializeAsAny
+
+from cf_pipeline.registry import Method, Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,3 +66,16 @@ class Objective(Method):
         Outputs (N, n_outputs) to (N, k); by default the outputs themselves.
         """
         return outputs
+
+
+OBJECTIVES = Registry(
+    sort="objective",
+    base="cf_pipeline.vision.objectives.objective:Objective",
+    entries={
+        "contrastive": "cf_pipeline.vision.objectives.contrastive:Contrastive",
+        "regression": "cf_pipeline.vision.objectives.regression:Regression",
+    },
+    entry_points="cf_pipeline.objectives",
+)
+ChosenObjective = Annotated[SerializeAsAny[Objective], BeforeValidator(OBJECTIVES.choose)]
+"""A field that holds an objective: its name, or a table with `name` and its settings."""

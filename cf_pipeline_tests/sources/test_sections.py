@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cf_pipeline.benchmark.inputs import TruthRules
-from cf_pipeline.sources.purposes import matrix_weights, truth_rules
+from cf_pipeline.interactions.pruning import matrix_weights
 from cf_pipeline_tests.sources.conftest import DatasetMaker
 
 KINDS = """
@@ -20,14 +20,15 @@ truth = false
 
 
 def test_kinds_by_purpose(make_dataset: DatasetMaker) -> None:
-    dataset = make_dataset(kinds=KINDS)
-    assert matrix_weights(dataset) == {"view": 1.5, "ownership": 1.0}
-    assert truth_rules(dataset) == TruthRules(kinds=("like", "view"))
+    sections = make_dataset(kinds=KINDS).sections()
+    assert matrix_weights(sections["dataset.matrix"]["kinds"]) == {"view": 1.5, "ownership": 1.0}
+    assert TruthRules.of(sections["dataset.truth"]) == TruthRules(kinds=("like", "view"))
 
 
 def test_who_is_left_out_of_the_truth_and_how_owners_are_written(
     make_dataset: DatasetMaker,
 ) -> None:
     users = "[users]\nowner_user = 'by:{owner}!'\nexclude_users = ['u9']"
-    rules = truth_rules(make_dataset(rest=f"{users}\n[truth]\nmin_degree = 3"))
+    dataset = make_dataset(rest=f"{users}\n[truth]\nmin_degree = 3")
+    rules = TruthRules.of(dataset.sections()["dataset.truth"])
     assert (rules.owner_user, rules.excluded_users, rules.min_degree) == ("by:{owner}!", ("u9",), 3)
