@@ -57,7 +57,7 @@ def measure(answers: Queue[dict[str, float]], size: int, kept: bool, checkpointe
     backbone = EfficientNetLite0()
     normalization = backbone.normalization()
     features, n_features = built(backbone, SIDE)
-    regressor = CoverRegressor(features, n_features, FACTORS, 0.2)
+    regressor = CoverRegressor((features, n_features), FACTORS, 0.2)
     network = on_device(regressor, torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     covers = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8)

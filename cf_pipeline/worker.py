@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_limits
 
 from cf_pipeline import errors
 from cf_pipeline.errors import CfPipelineError, TrainingDiedError
@@ -56,8 +56,11 @@ class TrainingSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     training_set: Path
-    """Parquet with `project_id, path, factors, split`, in a folder for scratch that the caller
-    removes."""
+    """Parquet with `project_id, path, width, height, factors, split`, in a folder for scratch that
+    the caller removes."""
+    relevances: Path | None = None
+    """Parquet with `query_id, candidate_id, relevance` of validation projects; None: none is
+    queried, and validation chooses by the loss."""
     vision: VisionConfig
     device: str = "auto"
     threads: int = 0
@@ -87,26 +90,24 @@ def run_training(
         ConfigError: the backbone or the objective cannot be used.
         DataError: the training set or the checkpoint to start from cannot be used.
     """
-    from cf_pipeline.vision.batches import Examples
     from cf_pipeline.vision.checkpoint import load_checkpoint, save_checkpoint
     from cf_pipeline.vision.devices import Execution
-    from cf_pipeline.vision.training import Start, train
+    from cf_pipeline.vision.training import Start, TrainingData, train
 
-    table = pl.read_parquet(spec.training_set).sort("project_id")
-    train_set, validation_set = (
-        Examples(tuple(Path(p) for p in part["path"]), part["factors"].to_numpy())
-        for part in (table.filter(split="train"), table.filter(split="validation"))
-    )
+    place = scratch or spec.training_set.parent
     start = None
     if spec.start:
         start = Start(*load_checkpoint(spec.start), spec.start_version or spec.start.name)
-    place = scratch or spec.training_set.parent
-    with tempfile.TemporaryDirectory(dir=place, prefix="decoded-") as decoded:
+    with (
+        # Ridges, too, are to have the same bits whoever calls.
+        threadpool_limits(limits=1, user_api="blas"),
+        tempfile.TemporaryDirectory(dir=place, prefix="decoded-") as decoded,
+    ):
+        execution = Execution.of(spec.device, spec.threads, Path(decoded), spec.checkpointing)
         trained = train(
-            train_set,
-            validation_set,
+            TrainingData.read(spec.training_set, spec.relevances, spec.vision),
             spec.vision,
-            execution=Execution.of(spec.device, spec.threads, Path(decoded), spec.checkpointing),
+            execution=execution,
             listeners=listeners,
             start=start,
         )

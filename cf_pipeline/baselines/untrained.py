@@ -68,9 +68,10 @@ class Untrained(Random):
     ) -> Matrix:
         """See FeatureSet."""
         from cf_pipeline.vision.embedding import embed_covers
+        from cf_pipeline.vision.geometry import square
         from cf_pipeline.vision.networks import CoverInput
 
-        cover_input = CoverInput(self.backbone.normalization(), self.image_size, self.fit)
+        cover_input = CoverInput(self.backbone.normalization(), square(self.image_size), self.fit)
         (features,) = embed_covers(self.network(), cover_input, paths, execution, progress)
         return features
 

@@ -16,6 +16,10 @@ POPULARITY = "popularity"
 SPLIT_GROUP = "split_group"
 IMAGENET = "imagenet"
 IMAGENET_RIDGE = "imagenet_ridge"
+IMAGENET_LEVELS = "imagenet_levels"
+IMAGENET_LEVELS_RIDGE = "imagenet_levels_ridge"
+RIDGES = {IMAGENET_RIDGE: IMAGENET, IMAGENET_LEVELS_RIDGE: IMAGENET_LEVELS}
+"""Ridge to the features that it maps to latent space."""
 ENSEMBLE = "ensemble"
 LATENT_FACTORS = "latent_factors"
 OUTSIDE_TABLE = "simple_embeddings"
@@ -56,6 +60,8 @@ SHIPPED: tuple[FeatureSet, ...] = (
     FeatureSet("color", "simple_embeddings", is_reference=True),
     FeatureSet(IMAGENET, "imagenet_embeddings", form="configured", is_reference=True),
     FeatureSet(IMAGENET_RIDGE, "ridge_embeddings", is_reference=True),
+    FeatureSet(IMAGENET_LEVELS, "imagenet_embeddings", form="centred", is_reference=True),
+    FeatureSet(IMAGENET_LEVELS_RIDGE, "ridge_embeddings", is_reference=True),
     FeatureSet("collaborative", "embeddings", form="centred", is_layer=True),
     FeatureSet("predicted_factors", "embeddings", "predicted_factors", is_layer=True),
     FeatureSet(ENSEMBLE),

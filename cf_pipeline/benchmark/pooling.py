@@ -14,13 +14,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import IMAGENET, IMAGENET_RIDGE, ordered
+from cf_pipeline.benchmark.feature_sets import (
+    IMAGENET,
+    IMAGENET_LEVELS_RIDGE,
+    IMAGENET_RIDGE,
+    ordered,
+)
 from cf_pipeline.benchmark.truth import require_columns
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.intervals import paired_group_bootstrap
 
 CHOSEN = "chosen"
-REFERENCES = (IMAGENET, IMAGENET_RIDGE)
+REFERENCES = (IMAGENET, IMAGENET_RIDGE, IMAGENET_LEVELS_RIDGE)
 POOLED_SCHEMA = {
     "feature_set": pl.String,
     "measure": pl.String,
@@ -124,7 +129,7 @@ def _check(queries: pl.DataFrame, chosen: pl.DataFrame) -> None:
         missing = sorted(needed - set(of_fold["feature_set"]))
         if len(layers) != 1 or missing:
             raise DataError(
-                f"fold {fold[0]}: expected rows of one chosen layer, {IMAGENET} and "
-                f"{IMAGENET_RIDGE}; chosen are {layers}, {missing} are missing. Materialize "
+                f"fold {fold[0]}: expected rows of one chosen layer and of "
+                f"{', '.join(REFERENCES)}; chosen are {layers}, {missing} are missing. Materialize "
                 "similarity_scores in the home of that fold."
             )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from cf_pipeline.benchmark.pool import Pool
 from cf_pipeline.benchmark.scorers import Scorer
@@ -25,6 +26,7 @@ TRIPLETS = "triplet_accuracy"
 NDCG = "ndcg_at_10"
 SAME_FIELD = "same_field_at_10"
 
+PAIR_SCHEMA = {"query_id": pl.String, "candidate_id": pl.String, "relevance": pl.Float32}
 OnQueries = Callable[[int], None]
 """Hears how many queries of a measure are done."""
 
@@ -127,6 +129,30 @@ def score_features(
         values[measure] = of_pool[pool.queries]
     queried = tuple(pool.project_ids[row] for row in pool.queries)
     return QueryValues(pool.split, queried, pool.groups[pool.queries], tuple(scorers), values)
+
+
+def compared_pairs(pool: Pool, measure: str) -> pl.DataFrame:
+    """Whom nDCG compares: every query that has something to find, with each of its candidates.
+
+    Args:
+        pool: queries and candidates.
+        measure: nDCG, or nDCG within strata.
+
+    Returns:
+        `query_id, candidate_id, relevance` (float32, 0 where nothing is shared).
+    """
+    classes = _classes(pool, NDCG, within_stratum=measure != NDCG)
+    work = _Work(pool, {}, classes, id_keys(pool.project_ids, 0), _nobody)
+    ids = np.array(pool.project_ids, dtype=object)
+    parts = [pl.DataFrame(schema=PAIR_SCHEMA)]
+    for queries, candidates in work._blocks():
+        allowed = pool.comparable(queries, candidates)
+        gains = np.where(allowed, work._relevance(queries, candidates), 0.0)
+        allowed &= (gains > 0).any(axis=1, keepdims=True)
+        rows, columns = np.nonzero(allowed)
+        found = (ids[queries[rows]], ids[candidates[columns]], gains[rows, columns])
+        parts.append(pl.DataFrame(dict(zip(PAIR_SCHEMA, found, strict=True)), schema=PAIR_SCHEMA))
+    return pl.concat(parts)
 
 
 @dataclass(frozen=True)

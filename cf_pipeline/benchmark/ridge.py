@@ -1,4 +1,4 @@
-"""The row `imagenet_ridge`: what a linear map from ImageNet features to the factors achieves.
+"""Rows such as `imagenet_ridge`: what a linear map from ImageNet features to the factors achieves.
 
 One eigendecomposition of the features' Gram matrix serves every strength of the grid. Strengths
 are in units of the mean eigenvalue, so the same grid fits features of any scale and number. It is
@@ -15,60 +15,17 @@ import polars as pl
 
 from cf_pipeline.benchmark.choices import ChoiceMeasures, best_of
 from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.feature_sets import IMAGENET
+from cf_pipeline.benchmark.feature_sets import RIDGES
 from cf_pipeline.benchmark.features import as_compared
 from cf_pipeline.benchmark.inputs import PoolInputs, train_ids
 from cf_pipeline.benchmark.pool import Pool, build_pool
 from cf_pipeline.benchmark.queries import QueryCount, score_features
 from cf_pipeline.benchmark.scorers import CosineScorer
 from cf_pipeline.benchmark.truth import build_truth
-from cf_pipeline.metrics.ranking import Floats
-from cf_pipeline.vectors import IndexedVectors, Matrix, Progress, silent
+from cf_pipeline.vectors import IndexedVectors, Progress, indexed, silent
+from cf_pipeline.vision.ridge import STRENGTHS, RidgePath, fit_ridge
 
 _logger = logging.getLogger(__name__)
-
-STRENGTHS: tuple[float, ...] = tuple(float(s) for s in np.logspace(4, -3, 15))
-"""Strongest first: the first of equals is the most cautious."""
-
-
-@dataclass(frozen=True)
-class RidgePath:
-    """Ridge solutions of every strength.
-
-    Attributes:
-        mean: of the train features, float64, shape (d,).
-        directions: eigenvectors V of X'X, float64, shape (d, d).
-        eigenvalues: float64, shape (d,).
-        projected: V' X' Y, float64, shape (d, n_factors).
-    """
-
-    mean: Floats
-    directions: Floats
-    eigenvalues: Floats
-    projected: Floats
-
-    def predict(self, vectors: Matrix, strength: float) -> Matrix:
-        """Predicted factors minus their train mean, (n, d) to (n, n_factors).
-
-        W = V (Lambda + strength * mean(Lambda))^-1 V' X' Y; strength must be above 0.
-        """
-        shrunk = self.eigenvalues + strength * max(float(self.eigenvalues.mean()), 1e-12)
-        weights = self.directions @ (self.projected / shrunk[:, np.newaxis])
-        return np.asarray((vectors - self.mean) @ weights, dtype=np.float32)
-
-
-def fit_ridge(features: Matrix, targets: Matrix) -> RidgePath:
-    """Minimize |Y - X W|^2 + strength |W|^2 with X and Y minus their means, for all strengths.
-
-    Args:
-        features: of train projects, shape (n, d).
-        targets: their factors, shape (n, n_factors).
-    """
-    mean = features.mean(axis=0, dtype=np.float64)
-    x = features - mean
-    y = targets - targets.mean(axis=0, dtype=np.float64)
-    eigenvalues, directions = np.linalg.eigh(x.T @ x)
-    return RidgePath(mean, directions, np.maximum(eigenvalues, 0.0), directions.T @ (x.T @ y))
 
 
 @dataclass(frozen=True)
@@ -92,17 +49,48 @@ class RidgeEmbeddings:
         return pl.DataFrame({"project_id": list(self.vectors.ids), "features": features})
 
 
-def ridge_embeddings(
-    inputs: PoolInputs,
-    imagenet: IndexedVectors,
-    config: BenchmarkConfig,
-    progress: Progress = silent,
-) -> RidgeEmbeddings:
-    """Fit the ridge to train projects and choose its strength on the validation pool.
+def ridge_tables(
+    inputs: PoolInputs, imagenet: pl.DataFrame, config: BenchmarkConfig, progress: Progress = silent
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """Every ridge of the scoreboard.
 
     Args:
         inputs: who trains and who is validated; factors to fit to.
-        imagenet: features of every readable cover, as their table holds them.
+        imagenet: `project_id, sha256, feature_set, features` of every readable cover.
+        config: form of the features, bounds of the pool, triplets, seed.
+        progress: hears queries done of queries to do.
+
+    Returns:
+        `project_id, sha256, feature_set, features`, and figures about the fits.
+
+    Raises:
+        DataError: a vector is missing, or too little is left to fit to or to choose by.
+    """
+    tables, facts = [], dict[str, float]()
+    for name, source in RIDGES.items():
+        rows = imagenet.filter(feature_set=source)
+        vectors = indexed(rows, "project_id", "features")
+        fitted = ridge_embeddings(inputs, source, vectors, config, progress)
+        hashes = rows.select("project_id", "sha256")
+        table = fitted.table().join(hashes, on="project_id", maintain_order="left")
+        tables.append(table.with_columns(feature_set=pl.lit(name)))
+        facts |= {f"{name}_strength": fitted.strength, "train_projects": fitted.n_train}
+    return pl.concat(tables), facts
+
+
+def ridge_embeddings(
+    inputs: PoolInputs,
+    source: str,
+    vectors: IndexedVectors,
+    config: BenchmarkConfig,
+    progress: Progress = silent,
+) -> RidgeEmbeddings:
+    """Fit a ridge to train projects and choose its strength on the validation pool.
+
+    Args:
+        inputs: who trains and who is validated; factors to fit to.
+        source: the feature set that it maps.
+        vectors: of every readable cover, as their table holds them.
         config: form of the features, bounds of the pool, triplets, seed.
         progress: hears queries done of queries to do.
 
@@ -111,14 +99,14 @@ def ridge_embeddings(
     """
     catalog = inputs.catalog()
     train = train_ids(catalog)
-    features = as_compared(IMAGENET, imagenet, train, config.imagenet_form)
+    features = as_compared(source, vectors, train, config.imagenet_form)
     path = fit_ridge(features.rows(train), inputs.factors.rows(train))
     truth = build_truth(inputs.events)
     pool = build_pool(truth, catalog, "validation", inputs.pool_rules(config))
     strength = _choose_strength(pool, features, path, config, progress)
-    vectors = IndexedVectors(features.ids, path.predict(features.vectors, strength))
-    _logger.info("ridge strength chosen on validation: %g", strength)
-    return RidgeEmbeddings(vectors, strength, len(train))
+    predicted = IndexedVectors(features.ids, path.predict(features.vectors, strength))
+    _logger.info("ridge on %s: strength %g chosen on validation", source, strength)
+    return RidgeEmbeddings(predicted, strength, len(train))
 
 
 def _choose_strength(

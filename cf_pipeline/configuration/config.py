@@ -31,7 +31,7 @@ class ResourcesConfig(BaseModel):
     memory_limit: str = Field("2GB", description="DuckDB's memory before it spills to disk.")
     embedding_batch: int = Field(64, ge=1, description="Covers embedded at once.")
     checkpoint_activations: bool = Field(
-        True,
+        False,
         description="Training computes activations again in the backward pass instead of keeping "
         "them: less memory, more time.",
     )

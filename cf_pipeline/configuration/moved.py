@@ -22,6 +22,7 @@ MOVED: Mapping[str, str | None] = {
     "baselines.color_bins": "baselines.color.bins",
     "baselines.seed": "baselines.random.seed",
     "promotion.tolerance": None,
+    "vision.patience": None,
 }
 """Old key to the new one; None: it has no place any more."""
 
@@ -47,4 +48,6 @@ def moved(chosen: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             continue
         words.append(f"{key} of an earlier release is read as {place} = {value}")
         now[place] = value
+        if place.startswith("vision.objective."):
+            now.setdefault("vision.objective", chosen.get("vision.objective", "contrastive"))
     return now, words

@@ -15,10 +15,13 @@ from cf_pipeline.recompute.stage import Output, Stage
     kinds=("pytorch",),
 )
 def imagenet_embeddings(stage: Stage) -> Output:
-    """Features of a network trained on ImageNet's labels, its weights untouched."""
-    from cf_pipeline.models.extraction import embedded_by
+    """Features of a network trained on ImageNet's labels, its weights untouched.
 
-    table, n_computed = embedded_by(stage, stage.configuration.baselines.imagenet)
+    Of its last layer, and of all its levels side by side.
+    """
+    from cf_pipeline.models.extraction import embedded_by_imagenet
+
+    table, n_computed = embedded_by_imagenet(stage)
     return Output({"imagenet_embeddings": table}, {"covers_embedded": n_computed})
 
 
@@ -67,24 +70,17 @@ def simple_embeddings(stage: Stage) -> Output:
     ),
 )
 def ridge_embeddings(stage: Stage) -> Output:
-    """What a linear map from ImageNet features to latent space achieves: the network's floor.
+    """What linear maps from ImageNet features to latent space achieve: the network's floor.
 
-    Fitted on train projects; how strongly it is regularized is chosen on validation.
+    Fitted on train projects; how strongly they are regularized is chosen on validation.
     """
     from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules
-    from cf_pipeline.benchmark.ridge import ridge_embeddings as ridge
-    from cf_pipeline.vectors import indexed
+    from cf_pipeline.benchmark.ridge import ridge_tables
 
-    imagenet = stage.frame("imagenet_embeddings", "project_id", "sha256", "features")
-    fitted = ridge(
+    table, facts = ridge_tables(
         PoolInputs.read(stage.frame, TruthRules.of(stage.section("dataset.truth"))),
-        indexed(imagenet, "project_id", "features"),
+        stage.frame("imagenet_embeddings", "project_id", "sha256", "feature_set", "features"),
         stage.configuration.benchmark,
         stage.progress("queries"),
     )
-    hashes = imagenet.select("project_id", "sha256")
-    table = fitted.table().join(hashes, on="project_id", maintain_order="left")
-    return Output(
-        {"ridge_embeddings": table.with_columns(feature_set=pl.lit("imagenet_ridge"))},
-        {"strength": fitted.strength, "train_projects": fitted.n_train},
-    )
+    return Output({"ridge_embeddings": table}, facts)

@@ -43,7 +43,8 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History, str | None]:
         tracked.summarize({
             "model_version": artifact.name,
             "best_epoch": manifest.best_epoch,
-            "best_validation_cosine": manifest.validation_cosine,
+            "validation_ndcg": manifest.validation_ndcg,
+            "validation_cosine": manifest.validation_cosine,
         })
     return artifact, history, tracked.location
 
@@ -64,8 +65,10 @@ def _told(stage: Stage) -> Callable[[str, str], None]:
 def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
     """What the worker is told; the training set goes as a file in scratch."""
     resources = stage.configuration.resources
+    relevances = stage.scratch / "validation_relevances.parquet"
     spec = TrainingSpec(
         training_set=stage.scratch / "training_set.parquet",
+        relevances=relevances,
         vision=stage.configuration.vision,
         device=resources.device,
         threads=resources.n_threads,
@@ -74,6 +77,7 @@ def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
         start_version=start.version if start else None,
     )
     stage.frame("training_set").write_parquet(spec.training_set)
+    stage.frame("validation_relevances").write_parquet(relevances)
     return spec
 
 
@@ -90,7 +94,7 @@ def trained_tables(stage: Stage, artifact: Artifact, history: History) -> dict[s
     })
     curves = pl.DataFrame([
         {"model_version": version, "epoch": epoch, "name": name, "value": value}
-        for epoch, figures in enumerate(history, start=1)
+        for epoch, figures in enumerate(history)
         for name, value in figures.items()
     ])
     seen = trained_on(stage, manifest.started_from).with_columns(model_version=pl.lit(version))
@@ -109,7 +113,10 @@ def training_facts(artifact: Artifact) -> dict[str, Any]:
         "initial_weights": manifest.initial_weights,
         "started_from": manifest.started_from or "no model of this home",
         "best_epoch": manifest.best_epoch,
+        "chosen_by": manifest.chosen_by,
+        "validation_ndcg": manifest.validation_ndcg,
         "validation_cosine": manifest.validation_cosine,
+        "input": " x ".join(map(str, manifest.shape)),
         "train_projects": manifest.n_train,
         "validation_projects": manifest.n_validation,
         "checkpoint_bytes": artifact.n_bytes,

@@ -9,24 +9,43 @@ from cf_pipeline.vision import soundness
 
 @stage_asset(
     group="vision",
-    parents=("latent_factors", "covers", "project_split", "pruned_matrix"),
+    parents=(
+        "latent_factors",
+        "covers",
+        "project_split",
+        "pruned_matrix",
+        "raw_interactions",
+        "raw_projects",
+    ),
+    reads=("dataset.truth",),
     outside=fingerprints.of_cover_folder,
 )
 def training_set(stage: Stage) -> Output:
-    """Covers and factors of train and validation projects: all that the network learns from."""
+    """Covers and factors of train and validation projects: all that the network learns from.
+
+    Beside them who is relevant to whom among validation projects, by which the epoch is chosen.
+    """
+    from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules
+    from cf_pipeline.benchmark.relevances import validation_relevances
     from cf_pipeline.figures.panels import contact_sheet
     from cf_pipeline.interactions.matrix import project_degrees
     from cf_pipeline.vision.training_set import example_covers, select_training_set
 
     table = select_training_set(
         stage.frame("latent_factors", "id", "factors", "folded_in", where="side = 'project'"),
-        stage.frame("covers", "project_id", "path", "sha256", "status"),
+        stage.frame("covers", "project_id", "path", "sha256", "status", "width", "height"),
         stage.frame("project_split"),
         project_degrees(stage.frame("pruned_matrix", "user_id", "project_id")),
     )
     counts = dict(table.group_by("split").len().sort("split").iter_rows())
     sheet = contact_sheet(example_covers(table), columns=20, title="What the network learns from")
-    return Output({"training_set": table}, {**counts, "examples": picture(sheet, "train covers")})
+    inputs = PoolInputs.read(stage.frame, TruthRules.of(stage.section("dataset.truth")))
+    relevances = validation_relevances(inputs)
+    counts["validation_queries"] = relevances["query_id"].n_unique()
+    return Output(
+        {"training_set": table, "validation_relevances": relevances},
+        {**counts, "examples": picture(sheet, "train covers")},
+    )
 
 
 @stage_asset(
@@ -45,7 +64,8 @@ def trained_cnn(stage: Stage) -> Output:
 
     artifact, history, wandb_run = train_and_track(stage)
     tables = trained_tables(stage, artifact, history)
-    curves = picture(loss_curves(tables["training_history"]), "loss curves")
+    best = read_manifest(artifact.path).best_epoch
+    curves = picture(loss_curves(tables["training_history"], best), "loss curves")
     return Output(
         tables,
         {**training_facts(artifact), "wandb_run": wandb_run or "not tracked", "curves": curves},

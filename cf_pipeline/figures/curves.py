@@ -30,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 COLORS = {
     "train_loss": BLUE,
     "validation_loss": ORANGE,
+    "validation_ndcg": GREEN,
     "validation_cosine": GREEN,
     "learning_rate": GREY,
 }
@@ -46,25 +47,25 @@ class Panel(NamedTuple):
 
 PANELS = (
     Panel({"train_loss": "train", "validation_loss": "validation"}, "Loss", "loss", True),
+    Panel({"validation_ndcg": None}, "Rankings of validation covers", "mean nDCG at 10", True),
     Panel({"validation_cosine": None}, "Predicted and target factors", "mean cosine", True),
     Panel({"learning_rate": None}, "Learning rate", "step size", False),
 )
 
 
-def loss_curves(history: pl.DataFrame) -> bytes:
-    """Losses, validation cosine and learning rate by epoch, the best epoch marked.
+def loss_curves(history: pl.DataFrame, best: int | None) -> bytes:
+    """Losses, what validation makes of the network, and learning rate by epoch.
 
     Args:
         history: one row per value, columns `epoch`, `name`, `value`; names `train_loss`,
-            `validation_loss`, `validation_cosine`, `learning_rate`, any of which may be absent.
-            The best epoch has the highest `validation_cosine`, or else the lowest
-            `validation_loss`.
+            `validation_loss`, `validation_ndcg`, `validation_cosine`, `learning_rate`, any of
+            which may be absent.
+        best: the epoch whose weights were kept, which is marked; None: none is.
 
     Returns:
         PNG bytes.
     """
     curves = {name: _curve(history, name) for name in COLORS}
-    best = _best_epoch(curves)
     panels = [
         panel for panel in PANELS if any(len(curves[name][0]) for name in panel.names)
     ] or list(PANELS[:1])
@@ -102,14 +103,6 @@ def _curve(history: pl.DataFrame, name: str) -> tuple[Floats, Floats]:
     return epoch[finite], value[finite]
 
 
-def _best_epoch(curves: dict[str, tuple[Floats, Floats]]) -> float | None:
-    for name, sign in (("validation_cosine", 1), ("validation_loss", -1)):
-        epoch, value = curves[name]
-        if len(epoch):
-            return float(epoch[(sign * value).argmax()])
-    return None
-
-
 def _plot(axes: Axes, x: Floats, y: Floats, *, color: str, name: str | None = None) -> None:
     if len(x) == 0:
         return
@@ -118,8 +111,8 @@ def _plot(axes: Axes, x: Floats, y: Floats, *, color: str, name: str | None = No
     axes.plot(x, y, color=color, label=name, marker=marker, markersize=3.5, linewidth=1.6)
 
 
-def _finish(axes: Axes, best: float | None) -> None:
-    """Whole numbers below, room for a single point, the best epoch as a named line."""
+def _finish(axes: Axes, best: int | None) -> None:
+    """Whole numbers below, room for a single point, the epoch that was kept as a named line."""
     if not axes.lines:
         say_empty(axes)
         return
@@ -130,6 +123,6 @@ def _finish(axes: Axes, best: float | None) -> None:
     plain_numbers(axes.yaxis)
     if best is not None:
         style = (0, (2, 2))
-        axes.axvline(best, color=INK, linewidth=0.9, linestyle=style, label=f"best epoch {best:g}")
+        axes.axvline(best, color=INK, linewidth=0.9, linestyle=style, label=f"epoch {best}, kept")
     if axes.get_legend_handles_labels()[1]:
         legend(axes)

@@ -50,6 +50,52 @@ def embedded_by(stage: Stage, feature_set: FeatureSet) -> tuple[pl.DataFrame, in
     return table.with_columns(feature_set=pl.lit(name)), n_computed
 
 
+def embedded_by_imagenet(stage: Stage) -> tuple[pl.DataFrame, int]:
+    """The same rows by the labelled network, of its last layer and of all its levels."""
+    from cf_pipeline.benchmark.feature_sets import IMAGENET, IMAGENET_LEVELS
+    from cf_pipeline.vision.embedding import embed_changed
+
+    names, network = (IMAGENET, IMAGENET_LEVELS), stage.configuration.baselines.imagenet
+    rows = stage.previous_rows("sha256", "feature_set", "features")
+    table, n_computed = embed_changed(
+        _readable_covers(stage),
+        None if rows is None else side_by_side(rows, names),
+        names,
+        lambda paths: network.last_and_levels(
+            paths, execution(stage), stage.progress("covers, imagenet")
+        ),
+    )
+    as_lists = [
+        table.select(
+            "project_id",
+            "sha256",
+            features=pl.col(name).cast(pl.List(pl.Float32)),
+            feature_set=pl.lit(name),
+        )
+        for name in names
+    ]
+    return pl.concat(as_lists), n_computed
+
+
+def side_by_side(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame | None:
+    """Known vectors of feature sets that are computed together, a column each; None: none is.
+
+    Args:
+        rows: `sha256, feature_set, features`.
+        names: of the feature sets.
+    """
+    known: pl.DataFrame | None = None
+    for name in names:
+        of_set = (
+            rows
+            .filter(feature_set=name)
+            .unique("sha256")
+            .select("sha256", pl.col("features").alias(name))
+        )
+        known = of_set if known is None else known.join(of_set, on="sha256")
+    return known if known is not None and known.height else None
+
+
 def embedded(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
     """Rows of `embeddings` by one model for every readable cover, and how many were computed."""
     from cf_pipeline.vision.embedding import embed_changed

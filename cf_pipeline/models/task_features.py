@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cf_pipeline.models.extraction import extractor, model_extractor, simple_sets
+from cf_pipeline.models.extraction import extractor, model_extractor, side_by_side, simple_sets
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.sql import equals
 
@@ -67,12 +67,4 @@ def _known(stage: Stage, names: tuple[str, ...], model: str) -> pl.DataFrame | N
     )
     if rows is None:
         return None
-    columns = [
-        rows
-        .filter(feature_set=name)
-        .unique("sha256")
-        .select("sha256", pl.col("features").alias(name))
-        for name in names
-    ]
-    known = columns[0] if len(columns) == 1 else columns[0].join(columns[1], on="sha256")
-    return known if known.height else None
+    return side_by_side(rows, names)

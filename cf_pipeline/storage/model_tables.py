@@ -60,10 +60,23 @@ VISION = (
             SHA256,
             required("factors", VECTOR, "Target: the project's latent factors, n floats."),
             required("degree", "BIGINT", "Users of the project in the pruned matrix."),
-            required("split", "VARCHAR", "Fitted on or stopped by.", SPLITS - {"test"}),
+            required("split", "VARCHAR", "Fitted on, or chosen by.", SPLITS - {"test"}),
+            Column("width", "INTEGER", "Of the cover, pixels."),
+            Column("height", "INTEGER", "Of the cover, pixels."),
             required("path", "VARCHAR", "The image file.", in_version=False),
         ),
         key=("project_id",),
+    ),
+    Table(
+        "validation_relevances",
+        "How relevant comparable validation projects are to each other, of those that are queried: "
+        "what training is judged by, and nothing is fitted to.",
+        (
+            required("query_id", "VARCHAR", "Outside key of the project that is queried."),
+            required("candidate_id", "VARCHAR", "Outside key of one that it is compared with."),
+            required("relevance", "FLOAT", "Excess co-engagement, 0 to 1."),
+        ),
+        key=("query_id", "candidate_id"),
     ),
     Table(
         "trained_cnn",
@@ -125,8 +138,8 @@ VISION = (
 BASELINES = (
     Table(
         "imagenet_embeddings",
-        "Features of a network trained on labels, untouched.",
-        (PROJECT, FEATURE_SET, SHA256, FEATURES),
+        "Features of a network trained on labels, untouched: of its last layer, and of all levels.",
+        (PROJECT, FEATURE_SET, SHA256, FEATURES_LIST),
         key=("project_id", "feature_set"),
     ),
     Table(

@@ -29,6 +29,7 @@ TABLES: dict[str, Table] = {
 _COMPANIONS = {
     "raw_interactions": ("raw_interactions_rejected",),
     "raw_projects": ("raw_projects_rejected",),
+    "training_set": ("validation_relevances",),
     "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),
     "similarity_scores": ("similarity_differences", "similarity_queries"),

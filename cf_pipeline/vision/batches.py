@@ -1,7 +1,8 @@
-"""Covers and targets in batches: random order, crop and flip to train on, plain to validate on."""
+"""Covers and targets: batches in random order to train on, held-out ones to judge by."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from torch import Tensor
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Matrix
+from cf_pipeline.vision.augmentation import STORED_ABOVE
 from cf_pipeline.vision.backbones.backbone import Normalization
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.covers import decode_covers
 from cf_pipeline.vision.devices import Execution
+from cf_pipeline.vision.geometry import Shape
 from cf_pipeline.vision.networks import CoverRegressor, normalize
 from cf_pipeline.vision.objectives.objective import Statistics
+from cf_pipeline.vision.relevance import Relevances
 
-CROP_MARGIN = 1.125
-"""Training covers are decoded this much larger than the input, for random crops."""
+NDCG, LOSS = "validation_ndcg", "validation_loss"
 
 
 @dataclass(frozen=True)
@@ -53,27 +56,25 @@ class Examples:
 
 
 class TrainBatches:
-    """Random order, random crop and flip over covers decoded once."""
+    """Random order over covers decoded once, larger than the input where views are cut of them."""
 
     def __init__(
         self,
         examples: Examples,
         config: VisionConfig,
-        statistics: Statistics,
+        shape: Shape,
+        targets: Tensor,
         execution: Execution,
-        generator: torch.Generator,
     ) -> None:
-        self.image_size = config.schedule.image_size
-        size = round(self.image_size * CROP_MARGIN) if config.augment else self.image_size
+        self.shape, self.targets, self.config = shape, targets, config
+        self.generator = torch.Generator().manual_seed(config.seed)
         self.covers = decode_covers(
             examples.paths,
-            size,
+            shape.enlarged(STORED_ABOVE) if config.augment else shape,
             config.fit,
             execution.scratch / "train.covers",
             n_threads=execution.threads,
         )
-        self.targets = config.objective.targets(torch.tensor(examples.factors), statistics)
-        self.config, self.generator = config, generator
         self.n = len(examples.paths)
 
     @property
@@ -89,73 +90,82 @@ class TrainBatches:
         )
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, size, size, 3) and the objective's targets (N, ...)."""
-        size, margin = self.image_size, self.covers.shape[1] - self.image_size
-        if not self.config.augment:
-            return torch.from_numpy(self.covers[rows.numpy()]), self.targets[rows]
-        offsets = torch.randint(0, margin + 1, (len(rows), 2), generator=self.generator).tolist()
-        flips = torch.rand(len(rows), generator=self.generator) < 0.5
-        out = np.empty((len(rows), size, size, 3), dtype=np.uint8)
-        for i, (row, (y, x), flip) in enumerate(
-            zip(rows.tolist(), offsets, flips.tolist(), strict=True)
-        ):
-            crop = self.covers[row, y : y + size, x : x + size]
-            out[i] = crop[:, ::-1] if flip else crop
-        return torch.from_numpy(out), self.targets[rows]
+        """uint8 (N, height, width, 3) as decoded, and the objective's targets (N, ...)."""
+        return torch.from_numpy(self.covers[rows.numpy()]), self.targets[rows]
 
 
-class ValidationCovers:
-    """Held-out covers and their folded-in factors."""
+class Validation:
+    """Held-out covers, their folded-in factors, and who is relevant to whom among them."""
 
     def __init__(
-        self, examples: Examples, config: VisionConfig, statistics: Statistics, execution: Execution
+        self,
+        examples: Examples,
+        config: VisionConfig,
+        shape: Shape,
+        statistics: Statistics,
+        relevances: Relevances | None,
+        execution: Execution,
     ) -> None:
         self.covers = decode_covers(
             examples.paths,
-            config.schedule.image_size,
+            shape,
             config.fit,
             execution.scratch / "validation.covers",
             n_threads=execution.threads,
         )
         factors = torch.tensor(examples.factors)
         self.targets = config.objective.targets(factors, statistics)
-        # Whatever the targets are, networks are compared by where they say that covers lie.
+        # Whatever the targets are, networks tell where covers lie.
         self.directions = F.normalize(factors - statistics["mean"], dim=1)
-        self.config, self.statistics = config, statistics
+        self.config, self.statistics, self.relevances = config, statistics, relevances
+        asked = relevances is not None and math.isfinite(relevances.ndcg(examples.factors))
+        self.chosen_by = NDCG if asked else LOSS
+
+    def merit(self, figures: dict[str, float]) -> float:
+        """What is chosen by, more being better: nDCG, or the loss where nobody is queried."""
+        return figures[NDCG] if self.chosen_by == NDCG else -figures[LOSS]
 
     def score(
         self, network: CoverRegressor, normalization: Normalization, device: torch.device
     ) -> dict[str, float]:
-        """`validation_loss` and `validation_cosine`.
+        """The figures of a network, as `judge` gives them.
 
         Raises:
             DataError: the network predicts NaN or infinity.
         """
         network.eval()
-        objective, batch_size, blocks = self.config.objective, self.config.batch_size, []
+        blocks = []
         with torch.inference_mode():
-            for start in range(0, len(self.covers), batch_size):
-                block = torch.from_numpy(self.covers[start : start + batch_size])
+            for start in range(0, len(self.covers), self.config.batch_size):
+                block = torch.from_numpy(self.covers[start : start + self.config.batch_size])
                 _, given = network(normalize(block.to(device), normalization))
                 blocks.append(given.cpu())
-            outputs = torch.cat(blocks)
-            if not torch.isfinite(outputs).all():
-                raise DataError(
-                    "the network predicts NaN or infinity for validation covers. Lower "
-                    f"vision.learning_rate ({self.config.schedule.learning_rate})."
-                )
-            # In batches of the training size: a contrastive term depends on the batch.
-            losses = [
-                objective.loss(o, t) * len(o)
-                for o, t in zip(
-                    torch.split(outputs, batch_size),
-                    torch.split(self.targets, batch_size),
-                    strict=True,
-                )
-            ]
-            predicted = objective.predicted(outputs, self.statistics)
-            cosine = F.cosine_similarity(predicted, self.directions, dim=1).mean()
-        return {
-            "validation_loss": float(sum(losses) / len(outputs)),
+        return self.judge(torch.cat(blocks))
+
+    def judge(self, outputs: Tensor) -> dict[str, float]:
+        """`validation_loss`, `validation_cosine` and, where somebody is queried, `validation_ndcg`.
+
+        Args:
+            outputs: of the head for every validation cover, (n, n_outputs).
+
+        Raises:
+            DataError: one is NaN or infinity.
+        """
+        objective, batch_size = self.config.objective, self.config.batch_size
+        if not torch.isfinite(outputs).all():
+            raise DataError(
+                "the network predicts NaN or infinity for validation covers. Lower "
+                f"vision.learning_rate ({self.config.schedule.learning_rate})."
+            )
+        # In batches of the training size: a contrastive term depends on the batch.
+        halves = (torch.split(part, batch_size) for part in (outputs, self.targets))
+        losses = [objective.loss(o, t) * len(o) for o, t in zip(*halves, strict=True)]
+        predicted = objective.predicted(outputs, self.statistics)
+        cosine = F.cosine_similarity(predicted, self.directions, dim=1).mean()
+        figures = {
+            LOSS: float(sum(losses) / len(outputs)),
             "validation_cosine": float(cosine),
         }
+        if self.relevances is not None and self.chosen_by == NDCG:
+            figures[NDCG] = self.relevances.ndcg(predicted.numpy())
+        return figures

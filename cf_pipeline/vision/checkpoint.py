@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from cf_pipeline.errors import DataError
 from cf_pipeline.vision.backbones.backbone import BACKBONES
 from cf_pipeline.vision.config import Fit
+from cf_pipeline.vision.geometry import Shape
 from cf_pipeline.vision.networks import CoverEncoder, CoverInput, CoverRegressor
 from cf_pipeline.vision.objectives.objective import OBJECTIVES
 
@@ -32,11 +33,13 @@ class Manifest(BaseModel):
     """Its name and settings. Names alone, so that a manifest is read where the class is not."""
     objective: dict[str, Any]
     """Its name and settings."""
-    image_size: int
-    """Side of the square input in pixels."""
+    shape: tuple[int, int]
+    """Height and width of the input in pixels."""
     fit: Fit
-    """How a cover becomes a square."""
+    """How a cover gets that shape."""
     n_features: int
+    levels: dict[str, int] = {}
+    """Modules of the backbone that are pooled beside its last layer, with their channels."""
     n_factors: int
     target_mean: list[float]
     """Mean of the train factors, taken away from targets; predicted factors have none of it."""
@@ -46,6 +49,14 @@ class Manifest(BaseModel):
     started_from: str | None = None
     """model_version of the checkpoint that training continued from; none: a cold start."""
     best_epoch: int
+    """0: no training at all; of a pretrained backbone, the best ridge on its features."""
+    chosen_by: str = "validation_cosine"
+    """The figure of the history that chose between the end of training and epoch 0."""
+    head_strength: float | None = None
+    """Of that ridge, in units of the mean eigenvalue; none: the head was another's."""
+    validation_ndcg: float | None = None
+    """Mean nDCG at 10 of predicted factors on the judge's validation queries at that epoch; none:
+    there were none."""
     validation_cosine: float
     """Mean cosine of predicted to folded-in factors of validation projects at that epoch."""
     n_train: int
@@ -58,9 +69,12 @@ class Manifest(BaseModel):
     @classmethod
     def _as_of_now(cls, written: Any) -> Any:
         """Release 0.1.0 wrote one word for each method, and their settings in the section."""
-        if not isinstance(written, dict) or "architecture" not in written:
+        if not isinstance(written, dict) or "image_size" not in written:
             return written
         section, now = written["configuration"], dict(written)
+        now["shape"] = [now.pop("image_size")] * 2
+        if "architecture" not in now:
+            return now
         now["backbone"] = {"name": now.pop("architecture"), "weights": section["weights"]}
         now["objective"] = {"name": written["objective"]}
         if written["objective"] == "contrastive":
@@ -117,11 +131,11 @@ def load_checkpoint(folder: Path) -> tuple[CoverEncoder, Manifest]:
         raise DataError(f"{weights} is missing. Materialize trained_cnn again.")
     backbone = BACKBONES.choose(manifest.backbone)
     objective = OBJECTIVES.choose(manifest.objective)
+    n_last = manifest.n_features - 2 * sum(manifest.levels.values())
     regressor = CoverRegressor(
-        backbone.build(manifest.image_size),
-        manifest.n_features,
+        (backbone.build(manifest.shape[0]), n_last),
         objective.n_outputs(manifest.n_factors),
-        dropout=0.0,
+        levels=manifest.levels,
     )
     try:
         tensors = safetensors.torch.load_file(weights)
@@ -130,7 +144,8 @@ def load_checkpoint(folder: Path) -> tuple[CoverEncoder, Manifest]:
             for name in list(tensors)
             if name.startswith(_STATISTICS)
         }
-        regressor.load_state_dict(tensors)
+        # Release 0.1.0 knew no levels, and so nothing to balance.
+        regressor.load_state_dict({"center": regressor.center, "scale": regressor.scale, **tensors})
     except (SafetensorError, RuntimeError) as error:
         said = " ".join(str(error).split()).rstrip(".")
         raise DataError(
@@ -151,4 +166,4 @@ def checkpoint_input(manifest: Manifest) -> CoverInput:
         ConfigError: its backbone is gone, or has other settings by now.
     """
     backbone = BACKBONES.choose(manifest.backbone)
-    return CoverInput(backbone.normalization(), manifest.image_size, manifest.fit)
+    return CoverInput(backbone.normalization(), Shape(*manifest.shape), manifest.fit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from cf_pipeline.vision.backbones.backbone import ChosenBackbone, Schedule
 from cf_pipeline.vision.objectives.objective import ChosenObjective
 
-Fit = Literal["crop", "pad", "squash"]
-"""How a cover becomes a square: short side and crop, long side and white, or neither."""
+Fit = Literal["whole", "crop", "pad", "squash"]
+"""How a cover gets an input's shape: `vision.geometry.fit_cover` says what each does."""
 
 
 class CoversConfig(BaseModel):
@@ -50,33 +51,61 @@ class VisionConfig(BaseModel):
         "timm:<model>, torchvision:<model>, or a dotted path.",
     )
     objective: ChosenObjective = Field(
-        default="contrastive",
+        default="regression",
         validate_default=True,
-        description="contrastive (cosine plus in-batch contrastive with soft targets), regression "
-        "(the talk's), or a dotted path.",
+        description="regression (the talk's squared error), contrastive (cosine plus in-batch "
+        "contrastive with soft targets), or a dotted path.",
     )
     image_size: int | None = Field(
-        None, ge=16, description="Side of the square input in pixels; none: the backbone's own."
-    )
-    fit: Fit = Field("crop", description="How a cover becomes a square.")
-    epochs: int = Field(3, ge=1, description="Most passes over the training covers.")
-    patience: int | None = Field(
         None,
-        ge=1,
-        description="Epochs without a better validation cosine to stop; none: the backbone's own.",
+        ge=16,
+        description="Side of a square input in pixels, or of a square of as many; none: the "
+        "backbone's own.",
     )
-    batch_size: int = Field(64, ge=2, description="Covers per step.")
+    fit: Fit = Field(
+        "whole",
+        description="How a cover becomes an input: whole (the shape follows the train covers), or "
+        "crop, pad or squash to a square.",
+    )
+    epochs: int = Field(4, ge=1, description="Passes over the training covers.")
+    batch_size: int = Field(32, ge=2, description="Covers per step.")
     learning_rate: float | None = Field(
-        None,
-        gt=0,
-        description="Peak of the one-cycle schedule, head; none: the backbone's own.",
+        None, gt=0, description="Peak of the schedule; none: the backbone's own."
     )
     backbone_learning_rate_share: float = Field(
-        0.3, gt=0, le=1, description="A pretrained backbone's share of that rate."
+        1.0, gt=0, le=1, description="A pretrained backbone's share of that rate."
     )
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
-    dropout: float = Field(0.2, ge=0, lt=1, description="Before the head.")
-    augment: bool = Field(True, description="Random crop and horizontal flip while training.")
+    levels: bool = Field(
+        True,
+        description="Features are pooled from several stages of the backbone, as it names them, "
+        "not from the last alone.",
+    )
+    head_strength: float = Field(
+        30.0,
+        ge=1,
+        description="A pretrained backbone starts with a ridge head so many times as strong as the "
+        "best one.",
+    )
+    freeze: bool = Field(
+        True,
+        description="First stages of a pretrained backbone stay as they are, as it names them.",
+    )
+    batch_norm: Literal["kept", "trained"] | None = Field(
+        None,
+        description="Whether statistics of batches stay as they were learned; none: they do where "
+        "the backbone is pretrained.",
+    )
+    weight_decay: float = Field(
+        0.05, ge=0, description="AdamW's decoupled weight decay, of all but norms and biases."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Before the head.")
+    augment: bool = Field(True, description="Random views of covers while training.")
+    crop_area: float = Field(
+        0.5, gt=0, le=1, description="Smallest share of a cover that a view shows."
+    )
+    jitter: float = Field(
+        0.2, ge=0, lt=1, description="How far brightness and contrast of a view may move."
+    )
     seed: int = Field(0, ge=0, description="Order, augmentation and everything not pretrained.")
 
     @property
@@ -86,5 +115,21 @@ class VisionConfig(BaseModel):
         return Schedule(
             own.image_size if self.image_size is None else self.image_size,
             own.learning_rate if self.learning_rate is None else self.learning_rate,
-            own.patience if self.patience is None else self.patience,
         )
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the backbone's modules that are not trained."""
+        return self.backbone.frozen if self.freeze and self.backbone.pretrained else ()
+
+    @property
+    def pooled(self) -> Mapping[str, int]:
+        """Names of the backbone's modules that are pooled, with their channels."""
+        return self.backbone.levels if self.levels else {}
+
+    @property
+    def keeps_batch_norm(self) -> bool:
+        """Whether statistics of batches stay as they were learned."""
+        if self.batch_norm is None:
+            return self.backbone.pretrained
+        return self.batch_norm == "kept"

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Progress, silent
 from cf_pipeline.vision.config import Fit
 from cf_pipeline.vision.decoding import decode, set_up_pillow
+from cf_pipeline.vision.geometry import Shape, fit_cover
 from cf_pipeline.vision.looks import LookSignature, look_signature
 
 T = TypeVar("T")
@@ -30,10 +30,6 @@ T = TypeVar("T")
 CoverStatus = Literal["ok", "missing", "unreadable"]
 
 _COVERS_PER_CALL = 32
-_BICUBIC = Image.Resampling.BICUBIC
-_REDUCING_GAP = 3.0
-"""Pillow averages whole pixels first where an image is more than three times too large: as good
-to the eye, faster, and its filter tables stay small for covers of extreme proportions."""
 _SPARE_BYTES = 64 << 20
 
 
@@ -146,34 +142,9 @@ def _why_missing(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else "expected a file, came a folder or a device"
 
 
-def fit_cover(image: Image.Image, size: int, fit: Fit) -> npt.NDArray[np.uint8]:
-    """An RGB image as a square, uint8 of shape (size, size, 3); bicubic, antialiased.
-
-    Args:
-        image: RGB.
-        size: side of the square in pixels.
-        fit: `crop` takes the largest central square; `pad` scales the long side to `size` and
-            fills up with white; `squash` scales both sides, whatever the proportions.
-    """
-    width, height = image.size
-    if fit == "pad":
-        scale = size / max(width, height)
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-        square = Image.new("RGB", (size, size), "white")
-        scaled = image.resize(inner, _BICUBIC, reducing_gap=_REDUCING_GAP)
-        square.paste(scaled, ((size - inner[0]) // 2, (size - inner[1]) // 2))
-        return np.asarray(square, dtype=np.uint8)
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    # The box is cut before it is scaled: scaling a ribbon first would make a huge image.
-    box = (left, top, left + side, top + side) if fit == "crop" else None
-    square = image.resize((size, size), _BICUBIC, box=box, reducing_gap=_REDUCING_GAP)
-    return np.asarray(square, dtype=np.uint8)
-
-
 def decode_covers(
     paths: Sequence[Path],
-    size: int,
+    shape: Shape,
     fit: Fit,
     destination: Path,
     n_threads: int = 1,
@@ -183,32 +154,32 @@ def decode_covers(
 
     Args:
         paths: covers that were found readable.
-        size: side of the square in pixels.
+        shape: height and width of each in pixels.
         fit: see `fit_cover`.
         destination: the `.npy` file to write, in a folder that was handed in; replaced if there.
         n_threads: how many decode at once.
         progress: called as covers are done.
 
     Returns:
-        uint8 of shape (n, size, size, 3) on that file, copy-on-write: it can be written to in
+        uint8 of shape (n, height, width, 3) on that file, copy-on-write: it can be written to in
         memory and never changes the file.
 
     Raises:
         DataError: a cover does not decode (named), or the disk has no room. No file is left.
     """
-    shape = (len(paths), size, size, 3)
+    whole = (len(paths), *shape, 3)
     room = shutil.disk_usage(destination.parent).free
-    if room < int(np.prod(shape)) + _SPARE_BYTES:
+    if room < int(np.prod(whole)) + _SPARE_BYTES:
         # A full disk would end the process by a signal when a mapped page is written.
         raise DataError(
-            f"{destination.parent}: {len(paths)} covers of {size} x {size} pixels need "
-            f"{np.prod(shape) / 2**20:.0f} MB, {room / 2**20:.0f} MB are free. Make room, or "
+            f"{destination.parent}: {len(paths)} covers of {shape.height} x {shape.width} pixels "
+            f"need {np.prod(whole) / 2**20:.0f} MB, {room / 2**20:.0f} MB are free. Make room, or "
             "use a smaller image size."
         )
-    pixels = np.lib.format.open_memmap(destination, mode="w+", dtype=np.uint8, shape=shape)
+    pixels = np.lib.format.open_memmap(destination, mode="w+", dtype=np.uint8, shape=whole)
 
     def fit_one(row: int) -> None:
-        pixels[row] = fit_cover(open_cover(paths[row]), size, fit)
+        pixels[row] = fit_cover(open_cover(paths[row]), shape, fit)
 
     try:
         map_covers(fit_one, len(paths), n_threads, progress)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Matrix, Progress, silent
-from cf_pipeline.vision.covers import fit_cover, open_cover
+from cf_pipeline.vision.covers import open_cover
 from cf_pipeline.vision.devices import Execution, freed_memory_kept, on_device
+from cf_pipeline.vision.geometry import fit_cover
 from cf_pipeline.vision.networks import CoverInput, normalize
 
 Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]
@@ -70,7 +71,7 @@ def _decoded_batches(
     """Batches of uint8 (N, size, size, 3), the next one decoded while the last is in use."""
 
     def decode(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        return fit_cover(open_cover(path), cover_input.image_size, cover_input.fit)
+        return fit_cover(open_cover(path), cover_input.shape, cover_input.fit)
 
     batch_size = execution.batch_size
     starts = range(0, len(paths), batch_size)

@@ -7,7 +7,7 @@ what does not fit is refused with the first tensor that differs: no network is e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.vision.backbones.backbone import Backbone, Normalization
 from cf_pipeline.vision.config import Fit
+from cf_pipeline.vision.geometry import Shape
 from cf_pipeline.vision.objectives.objective import Objective
 
 
@@ -28,12 +29,12 @@ class CoverInput:
 
     Attributes:
         normalization: of its pixels.
-        image_size: side of the square in pixels.
-        fit: how a cover becomes a square.
+        shape: height and width in pixels.
+        fit: how a cover gets that shape.
     """
 
     normalization: Normalization
-    image_size: int
+    shape: Shape
     fit: Fit
 
 
@@ -84,28 +85,93 @@ def initialized(backbone: Backbone, image_size: int) -> tuple[nn.Module, str]:
     Raises:
         ConfigError: it cannot be built for this size, or its weight file cannot be used.
     """
-    digest, path = backbone.initial_weights(), backbone.weight_file()
     network, _ = built(backbone, image_size)
+    return network, loaded(network, backbone)
+
+
+def loaded(network: nn.Module, backbone: Backbone) -> str:
+    """Give a network that was built its initial weights; says which, as `initialized` does.
+
+    Raises:
+        ConfigError: the weight file cannot be used.
+    """
+    digest, path = backbone.initial_weights(), backbone.weight_file()
     if path is not None:
         backbone.load(network, path)
-    return network, digest
+    return digest
 
 
 class CoverRegressor(nn.Module):
-    """Backbone and head: a cover's features, and outputs that the objective asks for."""
+    """Backbone and head: a cover's features, and outputs that the objective asks for.
+
+    Features are the backbone's own and, where levels are named, mean and deviation of each level's
+    channels before them: what a picture looks like shows below the last layer, which was made to
+    tell what is on it (Gatys et al. 2016; Evci et al. 2022, "Head2Toe").
+
+    Args:
+        backbone: network and length of its pooled features, as `built` gives them.
+        n_outputs: of the head.
+        dropout: before the head.
+        levels: names of the backbone's modules that are pooled, outputs of shape (N, C, h, w).
+    """
 
     def __init__(
-        self, backbone: nn.Module, n_features: int, n_outputs: int, dropout: float
+        self,
+        backbone: tuple[nn.Module, int],
+        n_outputs: int,
+        dropout: float = 0.0,
+        levels: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, n_last = backbone
+        self._maps: dict[str, Tensor] = {}
+        for name in levels or {}:
+            self.backbone.get_submodule(name).register_forward_hook(self._keep(name))
+        self.blocks = [n for n in (levels or {}).values() for _ in ("mean", "deviation")] + [n_last]
+        self.center = nn.Buffer(torch.zeros(sum(self.blocks)))
+        self.scale = nn.Buffer(torch.ones(sum(self.blocks)))
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(n_features, n_outputs)
+        self.head = nn.Linear(sum(self.blocks), n_outputs)
 
     def forward(self, covers: Tensor) -> tuple[Tensor, Tensor]:
         """Normalized covers (N, 3, H, W) to features (N, n_features) and outputs (N, n_outputs)."""
-        features = self.backbone(covers)
+        features = self.features(covers)
         return features, self.head(self.dropout(features))
+
+    def features(self, covers: Tensor) -> Tensor:
+        """Normalized covers (N, 3, H, W) to features (N, n_features), blocks as long as another."""
+        last = self.backbone(covers)
+        parts = []
+        for kept in self._maps.values():
+            pixels = kept.flatten(2)
+            parts += [pixels.mean(dim=2), pixels.std(dim=2, correction=0)]
+        self._maps.clear()
+        whole = torch.cat([*parts, last], dim=1) if parts else last
+        return (whole - self.center) * self.scale
+
+    def balance(self, features: Tensor) -> None:
+        """Let every block have the length 1 on average from now on.
+
+        Without levels there is one block, and nothing is changed.
+
+        Args:
+            features: of train covers as they come before, shape (n, n_features).
+        """
+        if len(self.blocks) == 1:
+            return
+        mean = features.mean(dim=0)
+        scales = []
+        for block in torch.split(features - mean, self.blocks, dim=1):
+            length = block.square().sum(dim=1).mean().sqrt()
+            scales.append((1 / length.clamp(min=1e-6)).expand(block.shape[1]))
+        self.center.copy_(mean)
+        self.scale.copy_(torch.cat(scales))
+
+    def _keep(self, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, given: object, output: Tensor) -> None:
+            self._maps[name] = output
+
+        return hook
 
 
 class CoverEncoder(nn.Module):

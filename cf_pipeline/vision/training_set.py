@@ -16,12 +16,12 @@ def select_training_set(
 
     Args:
         factors: `id, factors, folded_in` of projects.
-        covers: `project_id, path, sha256, status`.
+        covers: `project_id, path, sha256, status, width, height`.
         split: `project_id, split`.
         degrees: `project_id, degree`, users of a project in the pruned matrix.
 
     Returns:
-        `project_id, sha256, factors, degree, split, path`, sorted by project_id.
+        `project_id, sha256, factors, degree, split, width, height, path`, sorted by project_id.
 
     Raises:
         DataError: a train project was folded in or a held-out one was factorized, or one half is
@@ -42,7 +42,7 @@ def select_training_set(
             "together: materialize latent_factors again."
         )
     kept = table.filter(pl.col("split") != "test").select(
-        "project_id", "sha256", "factors", "degree", "split", "path"
+        "project_id", "sha256", "factors", "degree", "split", "width", "height", "path"
     )
     counts = dict(kept.group_by("split").len().iter_rows())
     for half in ("train", "validation"):

@@ -15,7 +15,8 @@ from cf_pipeline.baselines.imagenet import ImageNet
 from cf_pipeline.baselines.untrained import Random
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.vision.config import VisionConfig
-from cf_pipeline.vision.covers import fit_cover, open_cover
+from cf_pipeline.vision.covers import open_cover
+from cf_pipeline.vision.geometry import fit_cover, square
 from cf_pipeline.vision.networks import initialized, normalize
 from cf_pipeline_tests.vision.pictures import drawing, saved
 from cf_pipeline_tests.vision.small_world import on_cpu
@@ -45,7 +46,7 @@ class TestImageNet:
         assert (features.shape, features.dtype) == ((6, 1280), np.float32)
         assert seen == [(6, 6)]
         backbone, _ = initialized(feature_set.backbone, 64)
-        cover = torch.tensor(fit_cover(open_cover(paths[2]), 64, "pad"))[None]
+        cover = torch.tensor(fit_cover(open_cover(paths[2]), square(64), "pad"))[None]
         with torch.inference_mode():
             expected = backbone.eval()(normalize(cover, feature_set.backbone.normalization()))
         assert features[2] == pytest.approx(expected[0].numpy(), abs=1e-4)

@@ -93,6 +93,8 @@ def clustered_world(
             "random": vectors(noise(16)),
             "color": vectors(noise(16)),
             "imagenet_ridge": vectors(0.8 * place + 0.5 * noise(n_clusters)),
+            "imagenet_levels": vectors(loud + noise(24)),
+            "imagenet_levels_ridge": vectors(0.8 * place + 0.5 * noise(n_clusters)),
         },
     )
 

@@ -42,6 +42,8 @@ def test_layers_and_references() -> None:
     assert {row.name for row in SHIPPED if row.is_reference} == {
         "imagenet",
         "imagenet_ridge",
+        "imagenet_levels",
+        "imagenet_levels_ridge",
         "color",
         "random",
         "chance",
@@ -51,6 +53,8 @@ def test_layers_and_references() -> None:
         "color",
         "imagenet",
         "imagenet_ridge",
+        "imagenet_levels",
+        "imagenet_levels_ridge",
         *LAYERS,
     }
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from cf_pipeline.benchmark.config import BenchmarkConfig
+from cf_pipeline.benchmark.feature_sets import SHIPPED
 from cf_pipeline.benchmark.inputs import PoolInputs, SimilarityInputs, TruthRules
 from cf_pipeline.benchmark.pool import PoolRules
 from cf_pipeline.errors import DataError
@@ -97,8 +98,10 @@ def shelf() -> Shelf:
             for start, model in ((10.0, "old"), (20.0, "new"))
         ]),
     )
-    shelf.put("imagenet_embeddings", vectors(30.0, feature_set="imagenet"))
-    shelf.put("ridge_embeddings", vectors(40.0, feature_set="imagenet_ridge"))
+    for table, start in (("imagenet_embeddings", 30.0), ("ridge_embeddings", 40.0)):
+        names = [row.name for row in SHIPPED if row.table == table]
+        sets = [vectors(start + step, feature_set=name) for step, name in enumerate(names)]
+        shelf.put(table, pl.concat(sets))
     shelf.put(
         "simple_embeddings",
         pl.concat([vectors(50.0, feature_set="random"), vectors(60.0, feature_set="color")]),
@@ -128,7 +131,9 @@ def test_every_row_that_has_vectors_is_read_of_the_model_asked_for(shelf: Shelf)
         "collaborative": 20.0,
         "predicted_factors": 20.0,
         "imagenet": 30.0,
+        "imagenet_levels": 31.0,
         "imagenet_ridge": 40.0,
+        "imagenet_levels_ridge": 41.0,
         "random": 50.0,
         "color": 60.0,
     }
@@ -143,7 +148,7 @@ def test_sets_from_outside_join_by_themselves(shelf: Shelf, name: str) -> None:
     shelf.put("simple_embeddings", pl.concat([shelf("simple_embeddings"), longer]))
     inputs = SimilarityInputs.read(shelf, RULES, "new")
     assert inputs.features[name].n_dimensions == 3
-    assert len(inputs.features) == 7
+    assert len(inputs.features) == 9
 
 
 @pytest.mark.parametrize("name", ["imagenet", "ensemble", "chance"])

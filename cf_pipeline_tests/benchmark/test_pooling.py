@@ -11,7 +11,8 @@ import pytest
 from cf_pipeline.benchmark.pooling import POOLED_SCHEMA, pooled_table
 from cf_pipeline.errors import DataError
 
-SETS = ("chance", "imagenet", "imagenet_ridge", "collaborative", "predicted_factors")
+REFERENCES = ("imagenet", "imagenet_ridge", "imagenet_levels_ridge")
+SETS = ("chance", *REFERENCES, "collaborative", "predicted_factors")
 CHOSEN = {"0": "collaborative", "1": "predicted_factors", "2": "collaborative"}
 LAYERS = pl.DataFrame({"fold": list(CHOSEN), "feature_set": list(CHOSEN.values())})
 
@@ -90,16 +91,10 @@ def test_one_row_per_set_measure_and_reference_and_the_chosen_layers_last() -> N
     table = pooled_table(folds(), LAYERS, n_resamples=100, seed=0)
     of_triplets = table.filter(measure="triplet_accuracy")
     assert of_triplets.select("feature_set", "reference").rows() == [
-        ("chance", "imagenet"),
-        ("chance", "imagenet_ridge"),
-        ("imagenet", "imagenet_ridge"),
-        ("imagenet_ridge", "imagenet"),
-        ("collaborative", "imagenet"),
-        ("collaborative", "imagenet_ridge"),
-        ("predicted_factors", "imagenet"),
-        ("predicted_factors", "imagenet_ridge"),
-        ("chosen", "imagenet"),
-        ("chosen", "imagenet_ridge"),
+        (name, reference)
+        for name in (*SETS, "chosen")
+        for reference in REFERENCES
+        if name != reference
     ]
     assert table["measure"].unique(maintain_order=True).to_list() == [
         "ndcg_at_10",

@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.ridge import STRENGTHS, RidgeEmbeddings, fit_ridge, ridge_embeddings
+from cf_pipeline.benchmark.ridge import RidgeEmbeddings, ridge_embeddings, ridge_tables
 from cf_pipeline.benchmark.similarity import similarity_tables
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import IndexedVectors
+from cf_pipeline.vision.ridge import STRENGTHS, fit_ridge
 from cf_pipeline_tests.benchmark.similarity_worlds import clustered_world, rejudged
 
 RNG = np.random.default_rng(0)
@@ -51,7 +52,7 @@ def test_strengths_run_from_strong_to_weak() -> None:
 
 @pytest.fixture(scope="module")
 def ridge() -> RidgeEmbeddings:
-    return ridge_embeddings(WORLD.judged, IMAGENET, CONFIG)
+    return ridge_embeddings(WORLD.judged, "imagenet", IMAGENET, CONFIG)
 
 
 def of_split(split: str) -> list[str]:
@@ -74,6 +75,28 @@ def test_it_knows_more_than_what_it_is_made_of(ridge: RidgeEmbeddings) -> None:
         scores.filter(split="test", measure="ndcg_at_10").select("feature_set", "value").iter_rows()
     )
     assert value["imagenet_ridge"] > value["imagenet"]
+
+
+def test_there_is_a_ridge_of_each_sort_of_features(ridge: RidgeEmbeddings) -> None:
+    rows = pl.concat([
+        pl.DataFrame({
+            "project_id": list(IMAGENET.ids),
+            "sha256": [f"hash of {id_}" for id_ in IMAGENET.ids],
+            "feature_set": [name] * len(IMAGENET.ids),
+            "features": WORLD.features[name].vectors.tolist(),
+        })
+        for name in ("imagenet", "imagenet_levels")
+    ])
+    table, facts = ridge_tables(WORLD.judged, rows, CONFIG)
+    assert table["feature_set"].unique().sort().to_list() == [
+        "imagenet_levels_ridge",
+        "imagenet_ridge",
+    ]
+    of_last = table.filter(feature_set="imagenet_ridge")
+    assert np.array_equal(of_last["features"].to_numpy(), ridge.vectors.vectors)
+    assert of_last["sha256"].to_list() == [f"hash of {id_}" for id_ in of_last["project_id"]]
+    assert facts["imagenet_ridge_strength"] == ridge.strength
+    assert facts["train_projects"] == ridge.n_train
 
 
 def test_the_strength_is_the_best_of_validation(ridge: RidgeEmbeddings) -> None:
@@ -102,25 +125,27 @@ def test_held_out_factors_and_a_constant_touch_nothing(ridge: RidgeEmbeddings) -
     world = rejudged(
         WORLD, factors=IndexedVectors(WORLD.judged.factors.ids, factors.astype(np.float32))
     )
-    again = ridge_embeddings(world.judged, IMAGENET, CONFIG)
+    again = ridge_embeddings(world.judged, "imagenet", IMAGENET, CONFIG)
     assert np.array_equal(again.vectors.vectors, ridge.vectors.vectors)
     moved = IndexedVectors(IMAGENET.ids, IMAGENET.vectors + 100)
-    again = ridge_embeddings(WORLD.judged, moved, CONFIG)
+    again = ridge_embeddings(WORLD.judged, "imagenet", moved, CONFIG)
     assert again.strength == ridge.strength
     assert again.vectors.vectors == pytest.approx(ridge.vectors.vectors, abs=1e-3)
 
 
 def test_the_form_of_the_features_is_that_of_the_scoreboard(ridge: RidgeEmbeddings) -> None:
     config = BenchmarkConfig(imagenet_form="whitened")
-    whitened = ridge_embeddings(WORLD.judged, IMAGENET, config)
+    whitened = ridge_embeddings(WORLD.judged, "imagenet", IMAGENET, config)
     assert not np.allclose(whitened.vectors.vectors, ridge.vectors.vectors, atol=1e-3)
 
 
 def test_progress_ends_at_its_total_and_a_missing_vector_is_named() -> None:
     heard: list[tuple[int, int]] = []
-    ridge_embeddings(WORLD.judged, IMAGENET, CONFIG, lambda done, n, _: heard.append((done, n)))
+    ridge_embeddings(
+        WORLD.judged, "imagenet", IMAGENET, CONFIG, lambda done, n, _: heard.append((done, n))
+    )
     assert heard[-1][0] == heard[-1][1] > 0
     kept = [id_ for id_ in IMAGENET.ids if id_ != of_split("train")[0]]
     short = IndexedVectors(tuple(kept), IMAGENET.rows(kept))
     with pytest.raises(DataError, match="have no vector"):
-        ridge_embeddings(WORLD.judged, short, CONFIG)
+        ridge_embeddings(WORLD.judged, "imagenet", short, CONFIG)

@@ -22,6 +22,8 @@ ROWS = {
     "color",
     "imagenet",
     "imagenet_ridge",
+    "imagenet_levels",
+    "imagenet_levels_ridge",
     "collaborative",
     "predicted_factors",
     "ensemble",
@@ -61,16 +63,18 @@ def difference(tables: SimilarityTables, name: str, reference: str, measure: str
 def test_every_row_of_the_protocol_is_there(tables: SimilarityTables) -> None:
     assert set(tables.scores["feature_set"]) == ROWS
     assert set(tables.scores["split"]) == {"validation", "test"}
-    assert tables.scores.height == 2 * 10 * 5
+    assert tables.scores.height == 2 * 12 * 5
     assert set(tables.differences["reference"]) == {
         "imagenet",
         "imagenet_ridge",
+        "imagenet_levels",
+        "imagenet_levels_ridge",
         "color",
         "random",
         "chance",
     }
-    # Ten rows against five references, less five that would meet themselves.
-    assert tables.differences.height == 2 * 5 * (10 * 5 - 5)
+    # Twelve rows against seven references, less seven that would meet themselves.
+    assert tables.differences.height == 2 * 5 * (12 * 7 - 7)
     assert tables.scores.null_count().sum_horizontal().item() == 0
 
 
@@ -199,7 +203,7 @@ def test_further_feature_sets_are_scored_as_they_are(world: SimilarityInputs, na
     assert difference(more, "collaborative", name, "ndcg_at_10")["low"] is not None
     rows = more.scores.filter(split="test", measure="ndcg_at_10")["feature_set"].to_list()
     assert rows[rows.index(name) - 1 : rows.index(name) + 2] == [
-        "imagenet_ridge",
+        "imagenet_levels_ridge",
         name,
         "collaborative",
     ]

@@ -51,7 +51,11 @@ def test_the_pooled_scoreboard_is_printed_saved_and_told_to_scripts(
     lines = [line.split() for line in said.out.splitlines() if line]
     title = "triplet_accuracy, 12 queries of 6 groups, 3 folds"
     assert " ".join(lines[0]) == title
-    assert lines[1] == ["feature", "set", "value", "minus", "imagenet", "minus", "imagenet_ridge"]
+    references = ["imagenet", "imagenet_ridge", "imagenet_levels_ridge"]
+    assert " ".join(lines[1]) == " ".join([
+        "feature set value",
+        *(f"minus {r}" for r in references),
+    ])
     rows = {line[0]: line[1:] for line in lines[2:]}
     assert rows["chosen"][:2] == ["0.700", "+0.200"]
     saved = json.loads(file.read_text())
@@ -75,7 +79,10 @@ def test_the_pooled_scoreboard_is_printed_saved_and_told_to_scripts(
     assert saved["hardware"] in blocks[0]
     table = blocks[0].splitlines()
     assert table[2] == title
-    assert table[4] == "| feature set | value | minus imagenet | minus imagenet_ridge |"
+    assert (
+        table[4]
+        == " | ".join(["| feature set", "value", *(f"minus {r}" for r in references)]) + " |"
+    )
     assert table[-1].startswith("| chosen | 0.700 | +0.200 [")
     file.write_text(json.dumps({"rows": []}))
     with pytest.raises(DataError, match=r"mine.json lacks command.*crossvalidate --save FILE"):

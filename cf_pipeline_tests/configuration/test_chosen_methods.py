@@ -23,8 +23,8 @@ def test_methods_are_named_with_their_settings_below() -> None:
     fields = {key: held for key, held, _ in resolve(Choices()).fields()}
     assert fields["vision.backbone"] == "efficientnet_lite0"
     assert fields["vision.backbone.weights"] is None
-    assert fields["vision.objective"] == "contrastive"
-    assert fields["vision.objective.temperature"] == 0.1
+    assert fields["vision.objective"] == "regression"
+    assert fields["vision.objective.length"] == 0.5
     assert fields["factorization.method"] == "als"
     assert fields["factorization.method.n_iterations"] == 20
     assert fields["baselines.imagenet"] == "imagenet"
@@ -59,7 +59,7 @@ def test_another_method_drops_the_settings_of_its_predecessor() -> None:
     other = chosen.with_assignments(["vision.objective=regression"])
     kept = {"vision.backbone.weights": "random"}
     assert other.set == {"vision.objective": "regression", **kept}
-    assert resolve(other).value("vision.objective") == {"name": "regression"}
+    assert resolve(other).value("vision.objective") == {"name": "regression", "length": 0.5}
     # However the method is written.
     for written in ("vision.objective.name=regression", 'vision.objective={name = "regression"}'):
         assert chosen.with_assignments([written]) == other
@@ -112,10 +112,10 @@ def test_resolving_leaves_the_choices_as_they_were() -> None:
         (["vision.backbone=resnet"], "timm:<model>, torchvision:<model>, or a class by path"),
         (
             ["vision.objective=regression", "vision.objective.temperature=0.2"],
-            "objective 'regression', temperature: .* got 0.2. Its settings: none",
+            "objective 'regression', temperature: .* got 0.2. Its settings: length",
         ),
         (
-            ["vision.objective.temprature=0.2"],
+            ["vision.objective=contrastive", "vision.objective.temprature=0.2"],
             "temprature: .* Its settings: weight, temperature, target_temperature",
         ),
         (["factorization.method.n_iterations=0"], "factorizer 'als', n_iterations: .* got 0"),
@@ -154,11 +154,10 @@ def test_a_task_that_ships_may_lie_elsewhere() -> None:
 
 
 def test_what_the_network_leaves_open_is_the_backbones_own() -> None:
-    def schedule(*assignments: str) -> tuple[int, float, int]:
-        demo = Choices(budget="demo").with_assignments(assignments)
-        found = resolve(demo).vision.schedule
-        return found.image_size, found.learning_rate, found.patience
+    def schedule(*assignments: str) -> tuple[int, float]:
+        found = resolve(Choices().with_assignments(assignments)).vision.schedule
+        return found.image_size, found.learning_rate
 
-    assert schedule() == (128, 1e-3, 4)
-    assert schedule("vision.backbone=resnet_small") == (80, 3e-3, 100)
-    assert schedule("vision.backbone=resnet_small", "vision.image_size=32") == (32, 3e-3, 100)
+    assert schedule() == (192, 3e-4)
+    assert schedule("vision.backbone=resnet_small") == (80, 3e-3)
+    assert schedule("vision.backbone=resnet_small", "vision.image_size=32") == (32, 3e-3)

@@ -27,13 +27,13 @@ description = "for tests"
 
 [vision]
 epochs = 5
-patience = 5
+crop_area = 0.5
 batch_size = 5
 dropout = 0.5
 backbone = { name = "resnet_small", weights = "random" }
 
 [budget.demo.vision]
-patience = 6
+crop_area = 0.6
 dropout = 0.6
 
 [budget.full]
@@ -52,11 +52,11 @@ def test_each_layer_wins_over_the_one_below() -> None:
     def vision(budget: str, **chosen: object) -> tuple[object, ...]:
         fields = {f"vision.{name}": value for name, value in chosen.items()}
         found = resolve(Choices(recipe="ladder", budget=budget, set=fields)).vision
-        return found.epochs, found.patience, found.batch_size, found.dropout, found.augment
+        return found.epochs, found.crop_area, found.batch_size, found.dropout, found.augment
 
-    assert vision("full") == (5, 5, 5, 0.5, True)
-    assert vision("demo") == (5, 6, 5, 0.6, True)
-    assert vision("demo", dropout=0.1, batch_size=8) == (5, 6, 8, 0.1, True)
+    assert vision("full") == (5, 0.5, 5, 0.5, True)
+    assert vision("demo") == (5, 0.6, 5, 0.6, True)
+    assert vision("demo", dropout=0.1, batch_size=8) == (5, 0.6, 8, 0.1, True)
 
 
 @pytest.mark.usefixtures("recipe")
@@ -139,7 +139,7 @@ def test_every_field_is_listed_with_its_meaning_and_found_by_its_key() -> None:
 
 
 def test_what_is_not_there_is_named_with_what_is() -> None:
-    configuration = resolve(Choices())
+    configuration = resolve(Choices(set={"vision.objective": "contrastive"}))
     for unknown in ("visions", "vision.epoch", "vision.objective.weigth", "vision.epochs.a"):
         for asked in (configuration.value, configuration.held):
             with pytest.raises(ConfigError, match=f"unknown configuration key '{unknown}'"):

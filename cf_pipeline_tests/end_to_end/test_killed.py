@@ -171,7 +171,7 @@ def test_a_run_cancelled_while_it_trains(
 ) -> None:
     home = Home(Path(shutil.copytree(undisturbed.home.path, place / sign.name)))
     before = versions(home)
-    endless = ("vision.epochs=100000", "vision.patience=100000")
+    endless = ("vision.epochs=100000",)
     with_child(chosen, *endless).write(home.config_path)
     runner = runners.start(home, TRAINED)
     assert runner.next_word() == TRAINING

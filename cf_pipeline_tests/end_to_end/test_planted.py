@@ -105,6 +105,8 @@ def test_the_scoreboard_holds_every_row_of_the_protocol(finished: PlantedRun) ->
         "color",
         "imagenet",
         "imagenet_ridge",
+        "imagenet_levels",
+        "imagenet_levels_ridge",
         "collaborative",
         "predicted_factors",
         "ensemble",

@@ -7,7 +7,13 @@ import polars as pl
 from cf_pipeline.storage.home import Home
 from cf_pipeline_tests.models.trained_home import QUERIES, TrainedHome
 
-FEATURE_SETS = {"color": 0.4, "imagenet": 0.5, "imagenet_ridge": 0.6, "collaborative": 0.7}
+FEATURE_SETS = {
+    "color": 0.4,
+    "imagenet": 0.5,
+    "imagenet_ridge": 0.6,
+    "imagenet_levels_ridge": 0.65,
+    "collaborative": 0.7,
+}
 MEASURE = "triplet_accuracy"
 
 

@@ -145,7 +145,7 @@ def test_the_choices_resolve_to_what_each_stage_was_made_with(
         metadata=held("vision", "factorization.method", "benchmark.seed", "benchmark.tasks"),
     )
     # Somebody chooses otherwise since.
-    since = {"vision.epochs": 1, "vision.objective.weight": 3.0}
+    since = {"vision.epochs": 1, "vision.objective.length": 0.3}
     Choices(set=since).write(trained.home.config_path)
     told = lineage_of(trained.home, "trained_cnn", model).choices
     assert (told.dataset, told.recipe, told.budget) == ("/data/dataset.toml", "modern", "demo")

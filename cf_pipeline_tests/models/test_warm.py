@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cf_pipeline.benchmark.queries import PAIR_SCHEMA
 from cf_pipeline.models.warm import trained_on, warm_checkpoint
 from cf_pipeline_tests.models.trained_home import TrainedHome
 
@@ -24,6 +25,8 @@ def fit(
         **factors,
         "degree": [1],
         "split": [split],
+        "width": [8],
+        "height": [8],
         "path": ["2.png"],
     })
     trained.publish(
@@ -31,6 +34,7 @@ def fit(
         version=f"set of {version}",
         inputs={"latent_factors": version},
         training_set=rows,
+        validation_relevances=pl.DataFrame(schema=PAIR_SCHEMA),
     )
 
 

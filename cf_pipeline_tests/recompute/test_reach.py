@@ -131,7 +131,7 @@ CHANGES_NOTHING = {
         "vision/backbones/backbone.py", "entries={", 'entries={"mine": "my_lab:Mine", ',
     ),
     "an objective that nobody chose": (
-        "vision/objectives/regression.py", ".square().sum(dim=1)", ".abs().sum(dim=1)",
+        "vision/objectives/contrastive.py", 'reduction="batchmean"', 'reduction="mean"',
     ),
     "a backbone that nobody chose": ("vision/backbones/resnet_small.py", "80", "96"),
     "a picture": ("figures/curves.py", FUTURE, f"{FUTURE}\nCOLOR = 'red'\n"),
@@ -165,14 +165,14 @@ CHANGES = {
         ("interactions/splitting.py", "digest[:8]", "digest[:4]"), {"project_split"},
     ),
     "a constant of a room": (
-        ("vision/batches.py", "CROP_MARGIN = 1.125", "CROP_MARGIN = 1.25"), {"trained_cnn"},
+        ("vision/augmentation.py", "STORED_ABOVE = 1.2", "STORED_ABOVE = 1.3"), {"trained_cnn"},
     ),
     "a default value": (
         ("vision/covers.py", "n_threads: int = 1", "n_threads: int = 2"),
         {"covers", "benchmark_tasks"},
     ),
     "the chosen objective": (
-        ("vision/objectives/contrastive.py", 'reduction="batchmean"', 'reduction="mean"'),
+        ("vision/objectives/regression.py", ".square().sum(dim=1)", ".abs().sum(dim=1)"),
         {"trained_cnn", "embeddings", "task_embeddings"},
     ),
     "a method of a base class": (
@@ -191,10 +191,11 @@ CHANGES = {
     ),
     "what is reached through two rooms": (
         ("vectors.py", "np.where(norms == 0, 1, norms)", "np.where(norms == 0, 2, norms)"),
-        {"similarity_scores", "promoted_model", "ridge_embeddings"},
+        {"similarity_scores", "promoted_model", "ridge_embeddings", "imagenet_embeddings",
+         "trained_cnn", "task_embeddings"},
     ),
     "the worker, through defs": (
-        ("worker.py", 'sort("project_id")', 'sort("path")'), {"trained_cnn"},
+        ("worker.py", 'prefix="decoded-"', 'prefix="made-"'), {"trained_cnn"},
     ),
 }  # fmt: skip
 

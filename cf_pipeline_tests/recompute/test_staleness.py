@@ -116,8 +116,8 @@ def test_a_version_that_was_never_recorded() -> None:
 def test_the_code_of_a_method_counts_where_it_is_chosen() -> None:
     spec = dataclasses.replace(SPEC, reads=("vision.objective",))
     default = resolve(Choices())
-    other = resolve(Choices(set={"vision.objective": "regression"}))
-    warmer = resolve(Choices(set={"vision.objective.temperature": 0.3}))
+    other = resolve(Choices(set={"vision.objective": "contrastive"}))
+    warmer = resolve(Choices(set={"vision.objective.length": 0.3}))
     assert spec.code_version(default) == spec.code_version(warmer) != spec.code_version(other)
     # Where only the method runs and its settings stand elsewhere, too.
     runs = dataclasses.replace(SPEC, reads=(), runs=("vision.objective",))

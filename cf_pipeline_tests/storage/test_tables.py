@@ -22,7 +22,7 @@ COLUMNS = {
     "latent_factors": "side id factors folded_in",
     "factor_scores": "model metric value low high n_users",
     "training_history": "model_version epoch name value",
-    "training_set": "project_id sha256 factors degree split path",
+    "training_set": "project_id sha256 factors degree split width height path",
     "trained_cnn": "model_version artifact manifest trained_at",
     "trained_on": "model_version project_id split",
     "embeddings": "project_id model_version sha256 features predicted_factors",

@@ -189,12 +189,12 @@ class TestSizes:
     @pytest.mark.parametrize(
         ("name", "expected"),
         [
-            ("efficientnet_lite0", Schedule(128, 1e-3, 4)),
-            ("resnet_small", Schedule(80, 3e-3, 100)),
-            ("timm:resnet10t", Schedule(176, 1e-3, 4)),
-            ("timm:vit_small_patch14_dinov2", Schedule(518, 1e-3, 4)),
-            ("torchvision:resnet18", Schedule(224, 1e-3, 4)),
-            ("torchvision:inception_v3", Schedule(299, 1e-3, 4)),
+            ("efficientnet_lite0", Schedule(192, 3e-4)),
+            ("resnet_small", Schedule(80, 3e-3)),
+            ("timm:resnet10t", Schedule(176, 3e-4)),
+            ("timm:vit_small_patch14_dinov2", Schedule(518, 3e-4)),
+            ("torchvision:resnet18", Schedule(224, 3e-4)),
+            ("torchvision:inception_v3", Schedule(299, 3e-4)),
         ],
     )
     def test_every_backbone_says_what_it_goes_best_with(self, name, expected):
@@ -272,7 +272,7 @@ class TestNetworks:
     @pytest.mark.parametrize("name", list(BACKBONES.entries))
     def test_features_and_outputs(self, name):
         backbone, n_features = built(chosen(name), 32)
-        network = CoverRegressor(backbone, n_features, n_outputs=5, dropout=0.5).eval()
+        network = CoverRegressor((backbone, n_features), n_outputs=5, dropout=0.5).eval()
         features, outputs = network(torch.zeros(2, 3, 32, 32))
         assert features.shape == (2, n_features)
         assert outputs.shape == (2, 5)

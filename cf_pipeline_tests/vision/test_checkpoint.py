@@ -19,7 +19,7 @@ from cf_pipeline.vision.checkpoint import (
     save_checkpoint,
 )
 from cf_pipeline.vision.embedding import embed_covers
-from cf_pipeline.vision.training import train
+from cf_pipeline.vision.training import TrainingData, train
 from cf_pipeline_tests.vision.small_world import changed, examples, on_cpu
 
 HOME_0_1_0 = Path(__file__).parents[1] / "end_to_end" / "homes" / "home_0_1_0.tar.xz"
@@ -35,7 +35,7 @@ def halves(tmp_path_factory):
 def trained(halves, tmp_path_factory):
     torch.set_num_threads(1)
     scratch = tmp_path_factory.mktemp("scratch")
-    return train(*halves, changed(epochs=1), execution=on_cpu(scratch))
+    return train(TrainingData(*halves), changed(epochs=1), execution=on_cpu(scratch))
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from cf_pipeline.errors import DataError
 from cf_pipeline.vision.config import CoversConfig
 from cf_pipeline.vision.covers import (
     decode_covers,
-    fit_cover,
     inspect_cover,
     inspect_covers,
     map_covers,
     open_cover,
 )
+from cf_pipeline.vision.geometry import fit_cover, square
 from cf_pipeline_tests.vision.pictures import BLUE, GREEN, RED, WHITE, noise, saved
 
 MAX_PIXELS = CoversConfig().max_pixels
@@ -130,22 +130,22 @@ class TestFit:
         image = Image.new("RGB", (300, 100), WHITE)
         image.paste(RED, (100, 0, 200, 100))
         # Antialiasing looks across the edge of the box.
-        assert (fit_cover(image, 20, "crop")[:, 1:-1] == RED).all()
+        assert (fit_cover(image, square(20), "crop")[:, 1:-1] == RED).all()
         small = image.resize((30, 10), Image.Resampling.NEAREST)
-        assert (fit_cover(small, 10, "crop") == RED).all()
+        assert (fit_cover(small, square(10), "crop") == RED).all()
 
     def test_pad_centres_on_white(self):
-        square = fit_cover(Image.new("RGB", (100, 50), RED), 20, "pad")
-        assert (square[5:15] == RED).all()
-        assert (square[:5] == WHITE).all()
-        assert (square[15:] == WHITE).all()
+        fitted = fit_cover(Image.new("RGB", (100, 50), RED), square(20), "pad")
+        assert (fitted[5:15] == RED).all()
+        assert (fitted[:5] == WHITE).all()
+        assert (fitted[15:] == WHITE).all()
 
     def test_squash_keeps_everything(self):
         image = Image.new("RGB", (200, 50), RED)
         image.paste(BLUE, (100, 0, 200, 50))
-        square = fit_cover(image, 20, "squash")
-        assert (square[:, :9] == RED).all()
-        assert (square[:, 11:] == BLUE).all()
+        fitted = fit_cover(image, square(20), "squash")
+        assert (fitted[:, :9] == RED).all()
+        assert (fitted[:, 11:] == BLUE).all()
 
     @given(
         width=st.integers(1, 90),
@@ -157,30 +157,30 @@ class TestFit:
     def test_any_size_becomes_a_square_without_ringing_in_flat_pictures(
         self, width, height, size, fit
     ):
-        square = fit_cover(Image.new("RGB", (width, height), BLUE), size, fit)
-        assert (square.shape, square.dtype) == ((size, size, 3), np.uint8)
-        is_blue = (square == BLUE).all(axis=2)
+        fitted = fit_cover(Image.new("RGB", (width, height), BLUE), square(size), fit)
+        assert (fitted.shape, fitted.dtype) == ((size, size, 3), np.uint8)
+        is_blue = (fitted == BLUE).all(axis=2)
         assert is_blue.any()
         if fit == "pad":
-            assert (square[~is_blue] == 255).all()
+            assert (fitted[~is_blue] == 255).all()
         else:
             assert is_blue.all()
 
     def test_a_picture_of_the_right_size_is_left_alone(self):
         image = noise(32, 32)
         for fit in ("crop", "pad", "squash"):
-            assert (fit_cover(image, 32, fit) == np.asarray(image)).all()
+            assert (fit_cover(image, square(32), fit) == np.asarray(image)).all()
 
     def test_downscaling_is_antialiased(self):
         checkers = np.indices((256, 256)).sum(axis=0) % 2 * 255
         image = Image.fromarray(checkers.astype(np.uint8)).convert("RGB")
-        assert np.ptp(fit_cover(image, 32, "squash")[4:-4, 4:-4].astype(int)) <= 4
+        assert np.ptp(fit_cover(image, square(32), "squash")[4:-4, 4:-4].astype(int)) <= 4
 
     @pytest.mark.parametrize("size", [(2_000_000, 1), (1, 2_000_000)])
     @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
     def test_ribbons_cost_no_memory(self, size, fit):
         # Scaling the short side first would make 128 x 256,000,000 pixels.
-        assert fit_cover(Image.new("RGB", size, GREEN), 128, fit).shape == (128, 128, 3)
+        assert fit_cover(Image.new("RGB", size, GREEN), square(128), fit).shape == (128, 128, 3)
 
 
 class TestDecodeCovers:
@@ -188,36 +188,36 @@ class TestDecodeCovers:
         paths = [saved(noise(20 + i, 30, seed=i), tmp_path / f"{i}.png") for i in range(40)]
         seen = []
         pixels = decode_covers(
-            paths, 16, "crop", tmp_path / "covers", 2, lambda *step: seen.append(step[0])
+            paths, square(16), "crop", tmp_path / "covers", 2, lambda *step: seen.append(step[0])
         )
         assert (pixels.shape, pixels.dtype) == ((40, 16, 16, 3), np.uint8)
         for row, path in enumerate(paths):
-            assert (pixels[row] == fit_cover(open_cover(path), 16, "crop")).all()
+            assert (pixels[row] == fit_cover(open_cover(path), square(16), "crop")).all()
         assert seen[-1] == 40
         assert (np.load(tmp_path / "covers") == pixels).all()
 
     def test_writing_into_it_leaves_the_file_alone(self, tmp_path):
         path = saved(noise(), tmp_path / "a.png")
-        pixels = decode_covers([path], 8, "pad", tmp_path / "covers.npy")
+        pixels = decode_covers([path], square(8), "pad", tmp_path / "covers.npy")
         before = pixels.copy()
         pixels[:] = 0
         assert (np.load(tmp_path / "covers.npy") == before).all()
 
     def test_no_covers(self, tmp_path):
-        assert decode_covers([], 8, "pad", tmp_path / "covers.npy").shape == (0, 8, 8, 3)
+        assert decode_covers([], square(8), "pad", tmp_path / "covers.npy").shape == (0, 8, 8, 3)
 
     def test_a_cover_that_went_bad_is_named_and_nothing_is_left(self, tmp_path):
         good = saved(noise(), tmp_path / "good.png")
         (tmp_path / "bad.png").write_bytes(good.read_bytes()[:60])
         with pytest.raises(DataError, match=r"bad\.png"):
-            decode_covers([good, tmp_path / "bad.png"], 8, "pad", tmp_path / "covers.npy")
+            decode_covers([good, tmp_path / "bad.png"], square(8), "pad", tmp_path / "covers.npy")
         assert not (tmp_path / "covers.npy").exists()
 
     def test_more_than_the_disk_holds_is_refused_before_anything_is_written(self, tmp_path):
         path = saved(noise(), tmp_path / "a.png")
         size = int((shutil.disk_usage(tmp_path).free / 3) ** 0.5) + 1
         with pytest.raises(DataError, match="Make room"):
-            decode_covers([path], size, "pad", tmp_path / "covers.npy")
+            decode_covers([path], square(size), "pad", tmp_path / "covers.npy")
         assert not (tmp_path / "covers.npy").exists()
 
 

@@ -9,6 +9,7 @@ import torch
 from cf_pipeline.errors import DataError
 from cf_pipeline.vision.backbones.backbone import BACKBONES
 from cf_pipeline.vision.embedding import embed_changed, embed_covers
+from cf_pipeline.vision.geometry import square
 from cf_pipeline.vision.networks import CoverInput, CoverRegressor, built
 from cf_pipeline_tests.vision.small_world import examples, on_cpu
 
@@ -20,11 +21,11 @@ def paths(tmp_path_factory):
 
 def network(name):
     torch.manual_seed(0)
-    return CoverRegressor(*built(BACKBONES.choose(name), 32), n_outputs=3, dropout=0.2)
+    return CoverRegressor(built(BACKBONES.choose(name), 32), n_outputs=3, dropout=0.2)
 
 
 def cover_input(name, fit="crop"):
-    return CoverInput(BACKBONES.choose(name).normalization(), 32, fit)
+    return CoverInput(BACKBONES.choose(name).normalization(), square(32), fit)
 
 
 class TestEmbedCovers:

@@ -13,7 +13,7 @@ from cf_pipeline.vision.backbones.backbone import Schedule
 from cf_pipeline.vision.checkpoint import checkpoint_input, load_checkpoint, save_checkpoint
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.embedding import embed_covers
-from cf_pipeline.vision.training import train
+from cf_pipeline.vision.training import TrainingData, train
 from cf_pipeline_tests.vision.small_world import changed, examples, on_cpu
 
 LAB = """
@@ -78,7 +78,7 @@ def halves(tmp_path_factory):
 
 def trained_and_back(halves, config, folder):
     """What was trained, and the network that its checkpoint gives back."""
-    result = train(*halves, config, execution=on_cpu(folder))
+    result = train(TrainingData(*halves), config, execution=on_cpu(folder))
     (folder / "checkpoint").mkdir()
     save_checkpoint(folder / "checkpoint", result.network, result.manifest)
     return result, load_checkpoint(folder / "checkpoint")[0]
@@ -97,7 +97,7 @@ class TestOutside:
         config = changed(objective="vision_lab:PseudoClasses", epochs=4)
         result, network = trained_and_back(halves, config, tmp_path)
         assert result.network.regressor.head.out_features == 3
-        assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
+        assert result.history[-1]["train_loss"] < result.history[1]["train_loss"]
         assert torch.equal(network.statistics["centroids"], result.network.statistics["centroids"])
         _, factors = embed_covers(
             network, checkpoint_input(result.manifest), halves[1].paths, on_cpu(tmp_path)
@@ -109,7 +109,7 @@ class TestOutside:
 
     def test_a_backbone(self, halves, tmp_path):
         config = changed(backbone={"name": "vision_lab:Tiny", "width": 8}, epochs=1)
-        assert config.backbone.schedule() == Schedule(224, 1e-3, 4)
+        assert config.backbone.schedule() == Schedule(224, 3e-4)
         result, network = trained_and_back(halves, config, tmp_path)
         assert result.manifest.n_features == 8
         assert result.manifest.initial_weights == "random"
@@ -130,9 +130,9 @@ class TestOutside:
 
 class TestConfiguration:
     def test_the_backbones_schedule_and_what_overrides_it(self):
-        assert VisionConfig().schedule == Schedule(128, 1e-3, 4)
-        small = VisionConfig(backbone="resnet_small", image_size=32, patience=4)
-        assert small.schedule == Schedule(32, 3e-3, 4)
+        assert VisionConfig().schedule == Schedule(192, 3e-4)
+        small = VisionConfig(backbone="resnet_small", image_size=32)
+        assert small.schedule == Schedule(32, 3e-3)
         assert VisionConfig(learning_rate=0.5).schedule.learning_rate == 0.5
 
     @pytest.mark.parametrize(

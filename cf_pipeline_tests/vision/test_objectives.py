@@ -148,11 +148,21 @@ class TestTargets:
             assert row == pytest.approx(away / np.linalg.norm(away), abs=1e-5)
 
     def test_regression_keeps_lengths_up_to_one_number(self):
-        targets = Regression().targets(torch.from_numpy(self.factors), self.statistics).numpy()
+        targets = Regression(length=1).targets(torch.from_numpy(self.factors), self.statistics)
+        targets = targets.numpy()
         assert np.sqrt((targets**2).sum(axis=1).mean()) == pytest.approx(1, abs=1e-5)
         apart = np.linalg.norm(targets[0] - targets[1])
         before = np.linalg.norm(self.factors[0] - self.factors[1])
         assert apart * self.statistics["scale"].item() == pytest.approx(before, rel=1e-4)
+
+    @pytest.mark.parametrize("length", [0, 0.5, 1])
+    def test_regression_evens_lengths_out_and_keeps_directions(self, length):
+        factors = torch.from_numpy(self.factors)
+        whole = Regression(length=1).targets(factors, self.statistics).numpy()
+        targets = Regression(length=length).targets(factors, self.statistics).numpy()
+        lengths = np.linalg.norm(whole, axis=1)
+        assert np.linalg.norm(targets, axis=1) == pytest.approx(lengths**length, rel=1e-5)
+        assert (targets * whole).sum(axis=1) == pytest.approx(lengths ** (1 + length), rel=1e-5)
 
     @pytest.mark.parametrize("objective", [Contrastive(), Regression()])
     def test_held_out_factors_are_seen_from_the_train_factors(self, objective):

@@ -7,6 +7,7 @@ backbones import it inside their functions.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -28,14 +29,12 @@ class Schedule:
     """What a backbone trains best with.
 
     Attributes:
-        image_size: side of the square input in pixels.
-        learning_rate: peak of the one-cycle schedule, for the head.
-        patience: epochs without a better validation cosine to stop.
+        image_size: side in pixels of a square input; others have about as many pixels.
+        learning_rate: peak of the schedule.
     """
 
     image_size: int = 224
-    learning_rate: float = 1e-3
-    patience: int = 4
+    learning_rate: float = 3e-4
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,9 @@ class Backbone(Method):
         weights: a local weight file, or `random`; None: what the backbone ships with.
         checkpointed: names of the modules that training may checkpoint; none: too
             few activations to be worth the time.
+        levels: names of the modules, in order of depth, whose channels may be pooled beside the
+            last layer, with how many they have.
+        frozen: names of the modules that stay as they are where they have learned already.
     """
 
     weights: str | None = Field(
@@ -70,6 +72,8 @@ class Backbone(Method):
     )
 
     checkpointed: ClassVar[tuple[str, ...]] = ()
+    levels: ClassVar[Mapping[str, int]] = {}
+    frozen: ClassVar[tuple[str, ...]] = ()
 
     def build(self, image_size: int) -> nn.Module:
         """The network with random weights, normalized covers (N, 3, H, W) to features (N, d).

@@ -5,6 +5,7 @@ Tan and Le 2019, the Lite variant without squeeze-and-excitation, as timm builds
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,6 +29,11 @@ class EfficientNetLite0(Backbone):
     name: str = "efficientnet_lite0"
 
     checkpointed: ClassVar[tuple[str, ...]] = tuple(f"blocks.{number}" for number in range(7))
+    levels: ClassVar[Mapping[str, int]] = {
+        f"blocks.{number}": channels
+        for number, channels in enumerate((16, 24, 40, 80, 112, 192, 320))
+    }
+    frozen: ClassVar[tuple[str, ...]] = ("conv_stem", "bn1", "blocks.0", "blocks.1")
 
     def build(self, image_size: int) -> nn.Module:
         """The network for any size."""
@@ -37,7 +43,7 @@ class EfficientNetLite0(Backbone):
 
     def schedule(self) -> Schedule:
         """At 128 pixels a step costs a third of what it costs at 224, which it was trained at."""
-        return Schedule(image_size=128)
+        return Schedule(image_size=192)
 
     def normalization(self) -> Normalization:
         """As the package's weights were trained; timm's own differ by half a grey value."""

@@ -22,11 +22,8 @@ class ResNetSmall(Backbone):
         return SmallResNet()
 
     def schedule(self) -> Schedule:
-        """From nothing it takes a higher rate, and is not stopped.
-
-        One-cycle ends at its best: stopping in the middle of it wastes the descent.
-        """
-        return Schedule(image_size=80, learning_rate=3e-3, patience=100)
+        """From nothing it takes a higher rate."""
+        return Schedule(image_size=80, learning_rate=3e-3)
 
     def normalization(self) -> Normalization:
         """Between -2 and 2."""

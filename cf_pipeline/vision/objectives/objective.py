@@ -60,6 +60,13 @@ class Objective(Method):
         """How many outputs the head has where a factor has n_factors numbers."""
         return n_factors
 
+    def head_targets(self, targets: Tensor) -> Tensor | None:
+        """What a ridge fits the head to before training, (N, n_outputs); None: it starts at random.
+
+        By default the targets themselves, where they are rows of numbers.
+        """
+        return targets if targets.ndim == 2 and targets.is_floating_point() else None
+
     def predicted(self, outputs: Tensor, statistics: Statistics) -> Tensor:
         """Predicted factors less the mean of the train factors, up to length.
 
