@@ -42,6 +42,8 @@ def choices(world: PlantedWorld) -> Choices:
             "vision.backbone": "resnet_small",
             "vision.image_size": 32,
             "vision.epochs": 10,
+            # Where a blob lies is part of what its factor says.
+            "vision.crop_area": 0.8,
             # Other tests have wandb and the training child for their own.
             "tracking.mode": "disabled",
             "resources.training": "same",

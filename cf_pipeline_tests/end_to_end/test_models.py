@@ -39,7 +39,7 @@ from cf_pipeline_tests.wandb_log import read_run
 pytestmark = pytest.mark.slow
 
 # Of the users, in the first run: enough that its network knows more than one that learned noise.
-FEW = 0.5
+FEW = 0.35
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_a_retraining_made_worse_is_not_promoted(
         "champion": first.model,
         "best": first.model,
     }
-    figures = r"triplet_accuracy is 0\.\d{4} \[.*\] lower than the champion's "
+    figures = r"(triplet_accuracy|ndcg_at_10) is 0\.\d{4} \[.*\] lower than the champion's "
     assert re.search(figures + first.model, worse.reason)
     assert worse.embedded[first.model] == worse.embedded[worse.model] == first.embedded[first.model]
     rows = worse.comparisons.select("model_version", "reference_role", "reference_version")
@@ -224,8 +224,9 @@ def test_an_honest_retraining_on_more_interactions_is_promoted(first: Seen, hone
     assert honest.roles == dict.fromkeys(("challenger", "champion", "best"), honest.model)
     assert honest.reason.startswith("no interval below zero; ")
     assert set(honest.comparisons["reference_version"]) == {first.model}
-    rankings = honest.comparisons.filter(measure="ndcg_at_10", split="validation")
-    assert (rankings["low"] > 0).all()
+    deciding = honest.comparisons.filter(split="validation")
+    assert (deciding["low"] > 0).any()
+    assert not (deciding["high"] < 0).any()
     # The model made worse has no role, so nobody embeds with it any more; its rows stay.
     assert len(honest.embedded) == 3
 
@@ -506,7 +507,8 @@ def test_a_run_names_the_model_and_the_data_it_was_made_of(
     training = tracked["trained_cnn"]
     assert training["summary"]["model_version"] == first.model
     assert training["config"]["vision"]["epochs"] == 8
-    assert len(training["history"]) == 8
+    # Epoch 0 is what training began with.
+    assert len(training["history"]) == 9
     assert {"train_loss", "validation_cosine"} <= training["history"][-1].keys()
     for asset in ("similarity_scores", "benchmark_scores"):
         assert tracked[asset]["config"]["model_version"] == first.model

@@ -64,7 +64,9 @@ def test_a_network_trained_on_shuffled_factors_breaks_the_floors(copy: PlantedRu
         seconds=record.seconds,
         metadata=record.metadata,
     )
-    copy.warehouse.publish(draft, Write({"training_set": shuffled}))
+    relevances = copy.warehouse.frame("validation_relevances")
+    tables = {"training_set": shuffled, "validation_relevances": relevances}
+    copy.warehouse.publish(draft, Write(tables))
     outcome = copy.run()
     assert "training_set" in outcome.unchanged
     assert "trained_cnn" in outcome.computed

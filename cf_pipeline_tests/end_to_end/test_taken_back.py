@@ -59,7 +59,7 @@ EDITS = {
     "pruning": {"pruning__min_user_degree": 4},
     "factorization": {"factorization__n_factors": 6},
     "vision": {"vision__epochs": 1},
-    "method": {"vision__objective": "regression"},
+    "method": {"vision__objective": "contrastive"},
 }
 
 
