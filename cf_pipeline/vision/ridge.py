@@ -11,6 +11,8 @@ from cf_pipeline.vectors import Matrix
 
 STRENGTHS: tuple[float, ...] = tuple(float(s) for s in np.logspace(4, -3, 15))
 """Strongest first: the first of equals is the most cautious."""
+_NOTHING = 1e-12
+"""An eigenvalue below this share of the largest is rounding."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class RidgePath:
     Attributes:
         mean: of the features, shape (d,).
         offset: mean of the targets, shape (k,).
-        directions: eigenvectors of the features' covariance, shape (d, d).
-        eigenvalues: of X'X, X centred, shape (d,).
-        projected: directions' X'Y, Y centred, shape (d, k).
+        directions: eigenvectors of X'X, X centred, whose eigenvalues are above 0, shape (d, r).
+        eigenvalues: theirs, shape (r,).
+        projected: directions' X'Y, Y centred, shape (r, k).
     """
 
     mean: Floats
@@ -38,7 +40,8 @@ class RidgePath:
             strength: lambda in units of the mean eigenvalue, so that it means the same whatever
                 the length of features and their number.
         """
-        shrunk = self.eigenvalues + strength * max(float(self.eigenvalues.mean()), 1e-12)
+        mean = float(self.eigenvalues.sum()) / len(self.mean)
+        shrunk = self.eigenvalues + strength * max(mean, 1e-12)
         return np.asarray(self.directions @ (self.projected / shrunk[:, np.newaxis]))
 
     def predict(self, vectors: Matrix, strength: float) -> Matrix:
@@ -51,6 +54,10 @@ def fit_ridge(features: Matrix, targets: Matrix) -> RidgePath:
     mean = features.mean(axis=0, dtype=np.float64)
     offset = targets.mean(axis=0, dtype=np.float64)
     x, y = features - mean, targets - offset
-    eigenvalues, directions = np.linalg.eigh(x.T @ x)
-    projected = directions.T @ (x.T @ y)
-    return RidgePath(mean, offset, directions, np.maximum(eigenvalues, 0.0), projected)
+    # X'X and XX' have the same eigenvalues above 0: the smaller of the two is decomposed.
+    few = len(x) < x.shape[1]
+    eigenvalues, vectors = np.linalg.eigh(x @ x.T if few else x.T @ x)
+    kept = eigenvalues > _NOTHING * float(eigenvalues.max(initial=0.0))
+    eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
+    directions = x.T @ vectors / np.sqrt(eigenvalues) if few else vectors
+    return RidgePath(mean, offset, directions, eigenvalues, directions.T @ (x.T @ y))
