@@ -20,17 +20,9 @@ from cf_pipeline.vision.checkpoint import MANIFEST, WEIGHTS, load_checkpoint
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.training import Listeners
 from cf_pipeline.worker import TrainingSpec, _died, run_training, train_in_child
-from cf_pipeline_tests.vision.small_world import N_FACTORS, examples
+from cf_pipeline_tests.vision.small_world import N_FACTORS, changed, examples
 
-VISION = VisionConfig(
-    backbone="resnet_small",
-    objective="contrastive",
-    image_size=32,
-    epochs=2,
-    batch_size=16,
-    crop_area=0.8,
-    seed=4,
-)
+VISION = changed(epochs=2, batch_size=16, seed=4)
 LONG = VISION.model_copy(update={"epochs": 100_000})
 """A training that is still going on whenever something is done to it."""
 

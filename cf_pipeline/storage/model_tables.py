@@ -61,8 +61,8 @@ VISION = (
             required("factors", VECTOR, "Target: the project's latent factors, n floats."),
             required("degree", "BIGINT", "Users of the project in the pruned matrix."),
             required("split", "VARCHAR", "Fitted on, or chosen by.", SPLITS - {"test"}),
-            Column("width", "INTEGER", "Of the cover, pixels."),
-            Column("height", "INTEGER", "Of the cover, pixels."),
+            required("width", "INTEGER", "Of the cover, pixels."),
+            required("height", "INTEGER", "Of the cover, pixels."),
             required("path", "VARCHAR", "The image file.", in_version=False),
         ),
         key=("project_id",),
@@ -104,15 +104,14 @@ VISION = (
     ),
     Table(
         "trained_on",
-        "Projects that the model, or a model it started from, has seen in training or early "
-        "stopping.",
+        "Projects that the model, or a model it started from, was fitted to or chosen by.",
         (
             MODEL_VERSION,
             PROJECT,
             Column(
                 "split",
                 "VARCHAR",
-                "Fitted to (by any of these models), or stopped by; null where release 0.1.0 "
+                "Fitted to (by any of these models), or chosen by; null where release 0.1.0 "
                 "wrote it.",
                 SPLITS - {"test"},
             ),

@@ -53,9 +53,6 @@ def _continues(start: Start, network: CoverRegressor, config: VisionConfig, n_fa
         "n_factors": (start.manifest.n_factors, n_factors),
     }
     differing = [f"{what} {a} instead of {b}" for what, (a, b) in compared.items() if a != b]
-    if not differing and start.manifest.best_epoch == 0 and not config.keeps_batch_norm:
-        # Its head is a ridge on features as they are before batches have statistics of their own.
-        differing = ["a network that was not trained"]
     if not differing and _shapes(theirs) != _shapes(ours):
         shape = " x ".join(map(str, start.manifest.shape))
         differing = [f"tensors of other shapes, by covers of {shape} or its objective's settings"]

@@ -17,7 +17,7 @@ import polars as pl
 import torch
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.batches import Examples, TrainBatches, Validation
+from cf_pipeline.vision.batches import LOSS, Examples, TrainBatches, Validation
 from cf_pipeline.vision.checkpoint import Manifest
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.devices import (
@@ -79,7 +79,8 @@ class TrainingData:
             ids = validation["project_id"].to_list()
             asked = Relevances.of(pl.read_parquet(relevances), ids)
         aspect = train.select((pl.col("width") / pl.col("height")).median()).item()
-        shape = input_shape(config, aspect if aspect is not None else 1.0)
+        # None where nobody trains, which is refused right away.
+        shape = None if aspect is None else input_shape(config, aspect)
         return cls(**examples, relevances=asked, shape=shape)
 
     def __post_init__(self) -> None:
@@ -218,6 +219,8 @@ def _run(loop: Loop, validation: Validation, heads: RidgeHeads | None) -> tuple[
         loop.listeners.on_epoch(epoch, figures)
         return figures
 
+    if validation.chosen_by == LOSS:
+        _logger.warning("no validation cover has another that is relevant: the loss chooses")
     if heads is not None:
         heads.load_into(network.head)
     history = [scored(0, {})]

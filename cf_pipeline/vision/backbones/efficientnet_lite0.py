@@ -42,7 +42,7 @@ class EfficientNetLite0(Backbone):
         return timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
 
     def schedule(self) -> Schedule:
-        """At 128 pixels a step costs a third of what it costs at 224, which it was trained at."""
+        """As many pixels as the labelled network sees that it is compared with."""
         return Schedule(image_size=192)
 
     def normalization(self) -> Normalization:
