@@ -1,8 +1,9 @@
 """A training behind one seam: a spec in, a checkpoint folder out, in this process or in a child.
 
-`run_training` trains here. `train_in_child` starts `python -m cf_pipeline.worker SPEC OUT` and
-gives the same answer: a native crash or a cancel then ends the child and nothing else. The child
-says one JSON object per line on its output: batches, epochs, log records, then `done` or `error`.
+`vision.job.run_training` trains here. `train_in_child` starts `python -m cf_pipeline.worker SPEC
+OUT` and gives the same answer: a native crash or a cancel then ends the child and nothing else. The
+child says one JSON object per line on its output: batches, epochs, log records, then `done` or
+`error`.
 """
 
 from __future__ import annotations
@@ -22,20 +23,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-from threadpoolctl import threadpool_limits
-
 from cf_pipeline import errors
 from cf_pipeline.errors import CfPipelineError, TrainingDiedError
-from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.job import History, TrainingSpec, run_training
 
 if TYPE_CHECKING:
     from cf_pipeline.vision.training import Listeners
 
 logger = logging.getLogger(__name__)
-
-History = list[dict[str, float]]
-"""The figures of every epoch."""
 
 PATIENCE = 5.0
 """Seconds a child has to go by itself before it is killed."""
@@ -48,71 +43,6 @@ _ADVICE: dict[int, str] = {
     signal.SIGTERM: "Somebody stopped it: start the run again.",
 }
 _CRASHED = "A native library crashed: set resources.device to cpu, or lower vision.batch_size."
-
-
-class TrainingSpec(BaseModel):
-    """Everything that a training reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    training_set: Path
-    """Parquet with `project_id, path, width, height, factors, split`, in a folder for scratch that
-    the caller removes."""
-    relevances: Path | None = None
-    """Parquet with `query_id, candidate_id, relevance` of validation projects; None: none is
-    queried, and validation chooses by the loss."""
-    vision: VisionConfig
-    device: str = "auto"
-    threads: int = 0
-    checkpointing: bool = True
-    start: Path | None = None
-    """Folder of an earlier checkpoint to continue from; None: begin as configured."""
-    start_version: str | None = None
-    """Its model_version; None: the folder's name."""
-
-
-def run_training(
-    spec: TrainingSpec,
-    out: Path,
-    listeners: Listeners | None = None,
-    *,
-    scratch: Path | None = None,
-) -> History:
-    """Train as the spec says, write the checkpoint into `out`, give the figures of every epoch.
-
-    Args:
-        spec: what to train on and how.
-        out: an existing, empty folder.
-        listeners: who hears of batches and epochs.
-        scratch: an existing folder for decoded covers; by default that of the training set.
-
-    Raises:
-        ConfigError: the backbone or the objective cannot be used.
-        DataError: the training set or the checkpoint to start from cannot be used.
-    """
-    from cf_pipeline.vision.checkpoint import load_checkpoint, save_checkpoint
-    from cf_pipeline.vision.devices import Execution
-    from cf_pipeline.vision.training import Start, TrainingData, train
-
-    place = scratch or spec.training_set.parent
-    start = None
-    if spec.start:
-        start = Start(*load_checkpoint(spec.start), spec.start_version or spec.start.name)
-    with (
-        # Ridges, too, are to have the same bits whoever calls.
-        threadpool_limits(limits=1, user_api="blas"),
-        tempfile.TemporaryDirectory(dir=place, prefix="decoded-") as decoded,
-    ):
-        execution = Execution.of(spec.device, spec.threads, Path(decoded), spec.checkpointing)
-        trained = train(
-            TrainingData.read(spec.training_set, spec.relevances, spec.vision),
-            spec.vision,
-            execution=execution,
-            listeners=listeners,
-            start=start,
-        )
-    save_checkpoint(out, trained.network, trained.manifest)
-    return [dict(figures) for figures in trained.history]
 
 
 def train_in_child(
@@ -182,13 +112,11 @@ def _hear(
         said = None
         with contextlib.suppress(ValueError):
             said = json.loads(line)
+        if listeners and _passed_on(said, listeners):
+            continue
         match said:
-            case {"event": "batch", "done": done, "total": total, "figures": figures}:
-                if listeners:
-                    listeners.on_batch(done, total, figures)
-            case {"event": "epoch", "epoch": epoch, "figures": figures}:
-                if listeners:
-                    listeners.on_epoch(epoch, figures)
+            case {"event": "batch" | "epoch" | "neighbours"}:
+                pass
             case {"event": "log", "level": level, "message": message}:
                 on_log(level, message)
             case {"event": "error", "kind": kind, "message": message}:
@@ -198,6 +126,20 @@ def _hear(
             case _:  # written before the child had its standard output to itself, or cut short
                 on_log("INFO", line.rstrip())
     return None
+
+
+def _passed_on(said: Any, listeners: Listeners) -> bool:
+    """Tell listeners what is for them; whether it was."""
+    match said:
+        case {"event": "batch", "done": done, "total": total, "figures": figures}:
+            listeners.on_batch(done, total, figures)
+        case {"event": "epoch", "epoch": epoch, "figures": figures}:
+            listeners.on_epoch(epoch, figures)
+        case {"event": "neighbours", "epoch": epoch, "rows": rows}:
+            listeners.on_neighbours(epoch, rows)
+        case _:
+            return False
+    return True
 
 
 def _log(level: str, message: str) -> None:
@@ -280,6 +222,7 @@ def main(arguments: list[str]) -> int:
     listeners = Listeners(
         on_batch=lambda done, total, figures: say("batch", done=done, total=total, figures=figures),
         on_epoch=lambda epoch, figures: say("epoch", epoch=epoch, figures=figures),
+        on_neighbours=lambda epoch, rows: say("neighbours", epoch=epoch, rows=rows),
     )
     try:
         spec = TrainingSpec.model_validate_json(spec_file.read_text(encoding="utf-8"))

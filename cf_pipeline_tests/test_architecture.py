@@ -155,6 +155,7 @@ def test_benchmarks_load_and_take_a_size(
 ) -> None:
     """What they measure takes minutes; that they still know the rooms' names is seen here."""
     monkeypatch.setattr(sys, "argv", [path.name, "--help"])
+    monkeypatch.syspath_prepend(path.parent)  # as where a script is run
     with pytest.raises(SystemExit) as exited:
         runpy.run_path(str(path), run_name="__main__")
     assert exited.value.code == 0

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from cf_pipeline.errors import ConfigError, DataError, TrainingDiedError
 from cf_pipeline.vision.checkpoint import MANIFEST, WEIGHTS, load_checkpoint
 from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.job import TrainingSpec, run_training
 from cf_pipeline.vision.training import Listeners
-from cf_pipeline.worker import TrainingSpec, _died, run_training, train_in_child
+from cf_pipeline.worker import _died, train_in_child
 from cf_pipeline_tests.vision.small_world import N_FACTORS, changed, examples
 
 VISION = changed(epochs=2, batch_size=16, seed=4)
@@ -61,6 +62,7 @@ def covers(tmp_path_factory):
         "split": ["train"] * 32 + ["validation"] * 8,
         "width": 48,
         "height": 48,
+        "degree": 3,
     })
     return table.sample(fraction=1, shuffle=True, seed=1)
 
@@ -269,7 +271,8 @@ PARENT = """
     import os, sys, time
     from pathlib import Path
     from types import SimpleNamespace
-    from cf_pipeline.worker import TrainingSpec, train_in_child
+    from cf_pipeline.vision.job import TrainingSpec
+    from cf_pipeline.worker import train_in_child
 
     def on_batch(*_):
         global forked
@@ -381,3 +384,48 @@ def test_a_spec_is_checked(spec):
     assert TrainingSpec.model_validate_json(text) == spec
     with pytest.raises(ValidationError, match="epoch_count"):
         TrainingSpec.model_validate_json(text.replace('"epochs"', '"epoch_count"'))
+
+
+@pytest.mark.slow
+@needs_proc
+def test_killed_in_any_epoch_it_ends_with_the_same_weights(covers, tmp_path):
+    """`benchmarks/killed_training.py` does the same twenty times, at random moments."""
+    vision = VISION.model_copy(update={"epochs": 4})
+    spec = spec_below(tmp_path, covers, vision).model_copy(
+        update={"unfinished": tmp_path / "state", "identity": "this one"}
+    )
+    undisturbed = folder(tmp_path / "undisturbed")
+    train_in_child(spec, undisturbed)
+    spec.unfinished.unlink()
+    expected = (undisturbed / WEIGHTS).read_bytes()
+    for number, last in enumerate((1, 4, 8)):  # of eight steps in all
+        killed = folder(tmp_path / f"killed-{number}")
+
+        def kill(done, total, figures, killed=killed, last=last):
+            if done == 16 * last:
+                os.kill(worker_of(killed), signal.SIGKILL)
+
+        with pytest.raises(TrainingDiedError, match="SIGKILL"):
+            train_in_child(spec, killed, Listeners(on_batch=kill))
+        again, heard = folder(tmp_path / f"again-{number}"), []
+        train_in_child(spec, again, Listeners(on_batch=lambda done, *_, h=heard: h.append(done)))
+        assert (again / WEIGHTS).read_bytes() == expected
+        # What whole epochs had done before is not done again.
+        assert len(heard) <= 8 - 2 * ((last - 1) // 2)
+        spec.unfinished.unlink()
+
+
+def test_a_panel_of_neighbours_reaches_the_parent(covers, tmp_path, out):
+    ids = sorted(covers.filter(split="validation")["project_id"])
+    pairs = [{"query_id": a, "candidate_id": b, "relevance": float(a < b)}
+             for a in ids for b in ids if a != b]  # fmt: skip
+    spec = spec_below(tmp_path, covers)
+    file = spec.training_set.with_name("relevances.parquet")
+    pl.DataFrame(pairs, schema_overrides={"relevance": pl.Float32}).write_parquet(file)
+    heard = []
+    listeners = Listeners(on_neighbours=lambda epoch, rows: heard.append((epoch, rows)))
+    train_in_child(spec.model_copy(update={"relevances": file}), out, listeners)
+    assert [epoch for epoch, _ in heard] == [0, 1, 2]
+    for _, rows in heard:
+        assert len(rows) == 8
+        assert all(len(set(row)) == 7 and set(row) <= set(range(8)) for row in rows)

@@ -20,6 +20,7 @@ IMAGENET_LEVELS = "imagenet_levels"
 IMAGENET_LEVELS_RIDGE = "imagenet_levels_ridge"
 RIDGES = {IMAGENET_RIDGE: IMAGENET, IMAGENET_LEVELS_RIDGE: IMAGENET_LEVELS}
 """Ridge to the features that it maps to latent space."""
+COLLABORATIVE, PREDICTED_FACTORS = "collaborative", "predicted_factors"
 ENSEMBLE = "ensemble"
 LATENT_FACTORS = "latent_factors"
 OUTSIDE_TABLE = "simple_embeddings"
@@ -62,8 +63,8 @@ SHIPPED: tuple[FeatureSet, ...] = (
     FeatureSet(IMAGENET_RIDGE, "ridge_embeddings", is_reference=True),
     FeatureSet(IMAGENET_LEVELS, "imagenet_embeddings", form="centred", is_reference=True),
     FeatureSet(IMAGENET_LEVELS_RIDGE, "ridge_embeddings", is_reference=True),
-    FeatureSet("collaborative", "embeddings", form="centred", is_layer=True),
-    FeatureSet("predicted_factors", "embeddings", "predicted_factors", is_layer=True),
+    FeatureSet(COLLABORATIVE, "embeddings", form="centred", is_layer=True),
+    FeatureSet(PREDICTED_FACTORS, "embeddings", "predicted_factors", is_layer=True),
     FeatureSet(ENSEMBLE),
     FeatureSet(LATENT_FACTORS, "latent_factors", "factors", form="centred"),
 )

@@ -15,11 +15,15 @@ import polars as pl
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.feature_sets import (
     EMBEDDED,
+    IMAGENET,
     OUTSIDE_TABLE,
+    PREDICTED_FACTORS,
+    RIDGES,
     SHIPPED,
     FeatureSet,
     feature_set,
 )
+from cf_pipeline.benchmark.features import Form, as_compared
 from cf_pipeline.benchmark.pool import PoolRules, build_catalog
 from cf_pipeline.benchmark.truth import owner_users, truth_events, united_projects
 from cf_pipeline.errors import DataError
@@ -164,6 +168,44 @@ class SimilarityInputs:
         return cls(
             PoolInputs.read(frame, rules), {row.name: _vectors(frame, row, model) for row in rows}
         )
+
+
+@dataclass(frozen=True)
+class ColdStartInputs:
+    """What cold start is judged by.
+
+    Attributes:
+        judged: who is judged, and by what.
+        users: latent factors of users.
+        features: `imagenet` as it is compared, and whatever predicts factors less their mean.
+    """
+
+    judged: PoolInputs
+    users: IndexedVectors
+    features: Mapping[str, IndexedVectors]
+
+    @classmethod
+    def read(
+        cls, frame: ReadTable, rules: TruthRules, model: str, imagenet_form: Form
+    ) -> ColdStartInputs:
+        """Gather them from the tables of a warehouse.
+
+        Args:
+            frame: reads a table.
+            rules: of the data set.
+            model: version of the network that predicts.
+            imagenet_form: `benchmark.imagenet_form`.
+
+        Raises:
+            DataError: a table, column or feature set is missing, or no event is left.
+        """
+        judged = PoolInputs.read(frame, rules)
+        users = frame("latent_factors", "id", "factors", where=equals("side", "user"))
+        names = (IMAGENET, *RIDGES, PREDICTED_FACTORS)
+        features = {name: _vectors(frame, feature_set(name), model) for name in names}
+        train = train_ids(judged.catalog())
+        features[IMAGENET] = as_compared(IMAGENET, features[IMAGENET], train, imagenet_form)
+        return cls(judged, indexed(users, "id", "factors"), features)
 
 
 def train_ids(catalog: pl.DataFrame) -> tuple[str, ...]:

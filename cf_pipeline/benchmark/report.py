@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import CHANCE, IMAGENET, ordered
+from cf_pipeline.benchmark.feature_sets import CHANCE, IMAGENET, LATENT_FACTORS, ordered
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.similarity import SimilarityTables
@@ -90,6 +90,25 @@ def pooled_boards(pooled: pl.DataFrame) -> list[tuple[str, list[str], list[list[
     return boards
 
 
+def cold_start_board(scores: pl.DataFrame) -> str:
+    """Cold start on test as Markdown, each value with what it leaves to the folded-in factors."""
+    here = scores.filter(split="test")
+    metrics = here["metric"].unique(maintain_order=True).to_list()
+    titles = ["feature set"]
+    for metric in metrics:
+        titles += [metric, f"minus {LATENT_FACTORS}"]
+    reached = dict(here.filter(feature_set=LATENT_FACTORS).select("metric", "value").iter_rows())
+    rows = []
+    for name in ordered(here["feature_set"].unique().to_list()):
+        cells = [name]
+        for metric in metrics:
+            row = here.filter(feature_set=name, metric=metric)
+            gap = row["value"][0] - reached[metric]
+            cells += [_cell(row, "value"), f"{gap:+.3f}" if name != LATENT_FACTORS else ""]
+        rows.append(cells)
+    return markdown(titles, rows)
+
+
 def pool_sizes(scores: pl.DataFrame, split: str) -> str:
     """`654 queries of 145 groups` per headline measure."""
     here = scores.filter(split=split, feature_set=CHANCE)
@@ -124,8 +143,27 @@ def summarize_similarity(result: SimilarityTables) -> dict[str, float | str]:
         "chosen_layer": result.chosen,
         "train_projects": result.n_train,
         "scoreboard": markdown(titles, rows),
+        "exported_form": result.forms.filter("exported")["form"].item(),
+        "popularity_leaks": _leak_table(result.leaks),
         "pools": "\n".join(["| split | condition | count |", "|---|---|---|", *pools]),
     }
+
+
+def _leak_table(leaks: pl.DataFrame) -> str:
+    """Correlations on test, a row a feature set."""
+    here = leaks.filter(split="test")
+    quantities = here["quantity"].unique(maintain_order=True).to_list()
+    rows = [
+        [
+            name,
+            *(
+                "" if value is None else f"{value:+.2f}"
+                for value in here.filter(feature_set=name)["correlation"]
+            ),
+        ]
+        for name in here["feature_set"].unique(maintain_order=True)
+    ]
+    return markdown(["feature set", *quantities], rows)
 
 
 def _measures(scores: pl.DataFrame) -> list[str]:

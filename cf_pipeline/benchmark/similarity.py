@@ -22,8 +22,10 @@ from cf_pipeline.benchmark.feature_sets import (
     LAYERS,
     ordered,
 )
-from cf_pipeline.benchmark.features import as_compared, ensemble
+from cf_pipeline.benchmark.features import as_compared
+from cf_pipeline.benchmark.forms import FORMS, Form, form_table
 from cf_pipeline.benchmark.inputs import SimilarityInputs, train_ids
+from cf_pipeline.benchmark.leaks import popularity_leaks
 from cf_pipeline.benchmark.pool import Pool, build_pool
 from cf_pipeline.benchmark.queries import (
     OnQueries,
@@ -38,6 +40,8 @@ from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.vectors import IndexedVectors, Progress, silent
 
 SPLITS = ("validation", "test")
+_LEAKING = (IMAGENET, *LAYERS, LATENT_FACTORS)
+"""Whose correlations with popularity are told."""
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +54,8 @@ class SimilarityTables:
         scores: rows as in tables.SCORE_SCHEMA.
         differences: rows as in tables.DIFFERENCE_SCHEMA.
         queries: rows as in tables.QUERY_SCHEMA, what scores are means of.
+        forms: rows as in forms.FORM_SCHEMA, one of them exported.
+        leaks: rows as in leaks.LEAK_SCHEMA.
         chosen: the layer that carries the verdict.
         pools: `split, condition, count`: what each condition left out, and queries per measure
             that count and do not.
@@ -59,6 +65,8 @@ class SimilarityTables:
     scores: pl.DataFrame
     differences: pl.DataFrame
     queries: pl.DataFrame
+    forms: pl.DataFrame
+    leaks: pl.DataFrame
     chosen: str
     pools: pl.DataFrame
     n_train: int
@@ -94,7 +102,7 @@ def similarity_tables(
         for name, vectors in given.items()
     }
     count = QueryCount(progress, _n_queries(pools))
-    chosen = _choose(pools["validation"], features, config, count.add)
+    chosen, forms = _choose(pools["validation"], features, config, count.add)
     values = [
         score_features(
             pool,
@@ -115,6 +123,11 @@ def similarity_tables(
         scores=pl.concat([scores for scores, _ in tables]),
         differences=pl.concat([differences for _, differences in tables]),
         queries=pl.concat([query_table(v) for v in values]),
+        forms=forms,
+        leaks=pl.concat([
+            popularity_leaks(pool, {n: features[n].rows(pool.project_ids) for n in _LEAKING})
+            for pool in pools.values()
+        ]),
         chosen=chosen,
         pools=pl.concat([_summary(p, v) for p, v in zip(pools.values(), values, strict=True)]),
         n_train=len(train),
@@ -124,7 +137,7 @@ def similarity_tables(
 def _scorers(pool: Pool, features: Mapping[str, IndexedVectors], chosen: str) -> dict[str, Scorer]:
     """Every row of the scoreboard, in its order."""
     vectors = {name: of_set.rows(pool.project_ids) for name, of_set in features.items()}
-    vectors[ENSEMBLE] = ensemble(vectors[chosen], vectors[IMAGENET])
+    vectors[ENSEMBLE] = Form(chosen, IMAGENET).of(vectors)
     scorers = control_scorers(pool)
     scorers |= {name: CosineScorer.of(v) for name, v in vectors.items()}
     return {name: scorers[name] for name in ordered(scorers)}
@@ -135,18 +148,19 @@ def _choose(
     features: Mapping[str, IndexedVectors],
     config: BenchmarkConfig,
     on_queries: OnQueries,
-) -> str:
-    """The layer that is better on the validation pool."""
+) -> tuple[str, pl.DataFrame]:
+    """The layer that is better on the validation pool, and every form that may be exported."""
     measures = ChoiceMeasures.of(pool)
+    vectors = {n: features[n].rows(pool.project_ids) for n in (*LAYERS, IMAGENET)}
     values = score_features(
         pool,
-        {layer: CosineScorer.of(features[layer].rows(pool.project_ids)) for layer in LAYERS},
+        {form.name: CosineScorer.of(form.of(vectors)) for form in FORMS},
         (measures.first, measures.second),
         n_triplets=config.n_triplets,
         seed=config.seed,
         on_queries=on_queries,
     )
-    return choose_layer(values, measures)
+    return choose_layer(values, measures), form_table(values, measures)
 
 
 def _summary(pool: Pool, values: QueryValues) -> pl.DataFrame:

@@ -120,6 +120,9 @@ def export(
 ) -> None:
     """Write embeddings of one model to a Parquet file: ids, split, vectors.
 
+    Column `collaborative` is the form that validation chose: a layer, or one beside ImageNet's
+    features. Cosines of it are what the scoreboard ranks by.
+
     A model without a role has those that it made while it had one.
 
     Example: cf-pipeline export embeddings embeddings.parquet
@@ -130,5 +133,6 @@ def export(
     if what != "embeddings":
         raise DataError(f"export knows embeddings, got {what!r}.")
     place = Home.locate(home)
-    rows, version = export_embeddings(place, file, model)
+    rows, version, form = export_embeddings(place, file, model)
     out.print(f"{rows:,} embeddings of model {version} in {escape(str(file))}")
+    out.print(f"collaborative is {form}")

@@ -56,12 +56,40 @@ def similarity_scores(stage: Stage) -> Output:
         "similarity_scores": result.scores.with_columns(model_version=pl.lit(model)),
         "similarity_differences": result.differences.with_columns(model_version=pl.lit(model)),
         "similarity_queries": result.queries.with_columns(model_version=pl.lit(model)),
+        "exported_forms": result.forms.with_columns(model_version=pl.lit(model)),
+        "popularity_leaks": result.leaks.with_columns(model_version=pl.lit(model)),
     }
-    told = {name: tables[name] for name in ("similarity_scores", "similarity_differences")}
+    told = {name: table for name, table in tables.items() if name != "similarity_queries"}
     wandb_run = track_evaluation(stage, model, told, pictures)
     shown = {name: picture(png, name) for name, png in pictures.items()}
-    facts = with_tables(summarize_similarity(result), "scoreboard", "pools")
+    facts = with_tables(summarize_similarity(result), "scoreboard", "pools", "popularity_leaks")
     return Output(tables, {**facts, "wandb_run": wandb_run, **shown}, scope=model)
+
+
+@stage_asset(
+    group="benchmark",
+    parents=(*JUDGED, "imagenet_embeddings", "ridge_embeddings"),
+    reads=(*PROTOCOL, "benchmark.imagenet_form"),
+)
+def cold_start_scores(stage: Stage) -> Output:
+    """Held-out projects ranked for users by their covers alone, as if nobody had come for them.
+
+    Beside the network's places stand ImageNet's nearest covers, the ridges, popularity, and the
+    factors that held-out projects get from their own interactions.
+    """
+    from cf_pipeline.benchmark.cold_start import cold_start_table
+    from cf_pipeline.benchmark.inputs import ColdStartInputs, TruthRules
+    from cf_pipeline.benchmark.report import cold_start_board
+
+    model = stage.version("trained_cnn")
+    config = stage.configuration.benchmark
+    truth = TruthRules.of(stage.section("dataset.truth"))
+    inputs = ColdStartInputs.read(stage.frame, truth, model, config.imagenet_form)
+    scores, k = cold_start_table(inputs, config, stage.progress("users"))
+    facts = with_tables({"neighbours": k, "scores": cold_start_board(scores)}, "scores")
+    return Output(
+        {"cold_start_scores": scores.with_columns(model_version=pl.lit(model))}, facts, scope=model
+    )
 
 
 @stage_asset(

@@ -1,7 +1,8 @@
 """Running the worker for `trained_cnn`: its spec, its listeners, its artifact and its tables."""
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from cf_pipeline.models.warm import Start, trained_on, warm_checkpoint
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.storage.artifacts import Artifact
 from cf_pipeline.tracking import TrackedRun
-from cf_pipeline.worker import TrainingSpec, run_training, train_in_child
+from cf_pipeline.vision.job import TrainingSpec, run_training
+from cf_pipeline.worker import train_in_child
 
 if TYPE_CHECKING:
     from cf_pipeline.vision.training import Listeners
@@ -43,6 +45,7 @@ def train_and_track(stage: Stage) -> tuple[Artifact, History, str | None]:
         tracked.summarize({
             "model_version": artifact.name,
             "best_epoch": manifest.best_epoch,
+            "share_of_end": manifest.share_of_end,
             "validation_ndcg": manifest.validation_ndcg,
             "validation_cosine": manifest.validation_cosine,
         })
@@ -66,6 +69,8 @@ def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
     """What the worker is told; the training set goes as a file in scratch."""
     resources = stage.configuration.resources
     relevances = stage.scratch / "validation_relevances.parquet"
+    if stage.run.force:
+        stage.unfinished.unlink(missing_ok=True)
     spec = TrainingSpec(
         training_set=stage.scratch / "training_set.parquet",
         relevances=relevances,
@@ -75,10 +80,29 @@ def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
         checkpointing=resources.checkpoint_activations,
         start=start.folder if start else None,
         start_version=start.version if start else None,
+        unfinished=stage.unfinished,
+        identity=_identity(stage, start),
     )
     stage.frame("training_set").write_parquet(spec.training_set)
     stage.frame("validation_relevances").write_parquet(relevances)
     return spec
+
+
+def _identity(stage: Stage, start: Start | None) -> str:
+    """Of everything that the weights follow from; an earlier attempt of the same is gone on with.
+
+    Threads and device are among it: sums of floats depend on how they are divided.
+    """
+    resources = stage.configuration.resources
+    made_of = {
+        "code": stage.spec.code_version(stage.configuration),
+        "vision": stage.configuration.value("vision"),
+        "training_set": stage.version("training_set"),
+        "start": start.version if start else None,
+        "device": resources.device,
+        "threads": resources.n_threads,
+    }
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
 def trained_tables(stage: Stage, artifact: Artifact, history: History) -> dict[str, pl.DataFrame]:
@@ -113,6 +137,7 @@ def training_facts(artifact: Artifact) -> dict[str, Any]:
         "initial_weights": manifest.initial_weights,
         "started_from": manifest.started_from or "no model of this home",
         "best_epoch": manifest.best_epoch,
+        "share_of_end": manifest.share_of_end,
         "chosen_by": manifest.chosen_by,
         "validation_ndcg": manifest.validation_ndcg,
         "validation_cosine": manifest.validation_cosine,
@@ -124,13 +149,21 @@ def training_facts(artifact: Artifact) -> dict[str, Any]:
 
 
 def _listeners(stage: Stage, tracked: TrackedRun) -> "Listeners":
+    from cf_pipeline.figures.panels import retrieval_panel
     from cf_pipeline.vision.training import Listeners
 
     progress = stage.progress("covers")
+    validation = stage.frame("training_set", "project_id", "path", where="split = 'validation'")
+    ids, paths = validation.sort("project_id").get_columns()
 
     def on_epoch(epoch: int, figures: dict[str, float]) -> None:
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         stage.log.info(f"epoch {epoch}  {shown}")
         tracked.log(figures, step=epoch)
 
-    return Listeners(on_batch=progress, on_epoch=on_epoch)
+    def on_neighbours(epoch: int, rows: Sequence[Sequence[int]]) -> None:
+        shown = [[Path(paths[row]) for row in line] for line in rows]
+        panel = retrieval_panel(shown, [ids[line[0]] for line in rows])
+        tracked.image("neighbours", panel, f"validation covers, epoch {epoch}")
+
+    return Listeners(on_batch=progress, on_epoch=on_epoch, on_neighbours=on_neighbours)

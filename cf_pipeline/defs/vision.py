@@ -73,6 +73,7 @@ def trained_cnn(stage: Stage) -> Output:
         data_version=artifact.name,
         artifacts=[artifact],
         started_from=read_manifest(artifact.path).started_from,
+        spent=[stage.unfinished],
     )
 
 

@@ -96,10 +96,25 @@ def resampled_means(values: Floats, groups: Indices, n_resamples: int, seed: int
         )
     _, index = np.unique(groups, return_inverse=True)
     counts = np.bincount(index)
-    if len(counts) < 2:
-        return np.full((n_resamples, values.shape[1]), np.nan)
     sums = np.zeros((len(counts), values.shape[1]))
     np.add.at(sums, index, values)
+    return resampled_sums(sums, counts, n_resamples, seed)
+
+
+def resampled_sums(sums: Floats, counts: Indices, n_resamples: int, seed: int) -> Floats:
+    """`resampled_means` from what each group adds up to.
+
+    Args:
+        sums: of every column's values, shape (n_groups, n_columns).
+        counts: queries of each group, shape (n_groups,).
+        n_resamples: rows of the answer.
+        seed: of the draws.
+
+    Returns:
+        Shape (n_resamples, n_columns); NaN throughout with fewer than two groups.
+    """
+    if len(counts) < 2:
+        return np.full((n_resamples, sums.shape[1]), np.nan)
     chunks = [
         (draws @ sums) / (draws @ counts)[:, np.newaxis]
         for draws in _draws(len(counts), n_resamples, seed)

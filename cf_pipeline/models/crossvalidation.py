@@ -35,12 +35,14 @@ class Folds:
         choices: what every fold is configured by, but for the fold itself.
         n_folds: K.
         stages: every asset of the pipeline.
+        wanted: assets that a fold is computed for, with everything they are made of.
     """
 
     home: Home
     choices: Choices
     n_folds: int
     stages: Sequence[StageSpec]
+    wanted: tuple[str, ...] = (VERDICT,)
 
     @property
     def common_home(self) -> Home:
@@ -126,7 +128,7 @@ class Folds:
 
     @property
     def _needed(self) -> list[str]:
-        above = self._above(VERDICT)
+        above = set[str]().union(*map(self._above, self.wanted))
         return [spec.asset for spec in self.stages if spec.asset in above]
 
     def _above(self, asset: str) -> set[str]:

@@ -8,12 +8,17 @@ import polars as pl
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.models.catalogue import champion_of, warehouse_of, whole_version
+from cf_pipeline.models.forms import exported_form, in_form
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 
 
-def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple[int, str]:
-    """Write `project_id, split, model_version, features, predicted_factors` of one model.
+def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple[int, str, str]:
+    """Write one model's vectors of every cover.
+
+    Columns: `project_id, split, model_version, collaborative, features, predicted_factors`.
+    `collaborative` has the form that validation chose, of unit norm: its cosines are those that the
+    scoreboard ranks by. A model that was not scored yet has its features layer there.
 
     Args:
         home: where.
@@ -22,14 +27,14 @@ def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple
             model where none was promoted yet.
 
     Returns:
-        Number of rows and the model version.
+        Number of rows, the model version, and the name of the form.
 
     Raises:
         DataError: no such model, no embeddings of it, or the file cannot be written.
     """
     warehouse, newest = _current(home)
     model = _meant(warehouse, model) or champion_of(warehouse) or newest
-    table = _embeddings_by(warehouse, model)
+    table, form_name = _embeddings_by(warehouse, model)
     if table.is_empty():
         raise DataError(
             f"no embeddings of model {model} in {home.path}. Run cf-pipeline run; a model that is "
@@ -39,16 +44,22 @@ def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple
         table.write_parquet(file)
     except OSError as error:
         raise DataError(f"{file} cannot be written: {error}. Choose another place.") from error
-    return table.height, model
+    return table.height, model, form_name
 
 
-def _embeddings_by(warehouse: Warehouse, model: str) -> pl.DataFrame:
-    return (
+def _embeddings_by(warehouse: Warehouse, model: str) -> tuple[pl.DataFrame, str]:
+    rows = (
         warehouse
         .frame("embeddings", where="model_version = ?", parameters=[model])
         .join(warehouse.frame("project_split"), on="project_id", how="left")
-        .select("project_id", "split", "model_version", "features", "predicted_factors")
+        .sort("project_id")
     )
+    if rows.is_empty():
+        return rows, ""
+    name = exported_form(warehouse, model)
+    columns = ("project_id", "split", "model_version", "collaborative", "features")
+    given = rows.with_columns(collaborative=in_form(warehouse, rows, name))
+    return given.select(*columns, "predicted_factors"), name
 
 
 def _meant(warehouse: Warehouse, model: str | None) -> str | None:

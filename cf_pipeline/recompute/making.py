@@ -95,6 +95,8 @@ def make(work: Work, home: OpenHome, run: RunFacts, verdicts: Verdicts) -> Made:
         with _one_thread_of_blas():
             output = work.body(stage)
         record = _publish(stage, reading, output, verdicts, time.monotonic() - started)
+        for file in output.spent:
+            file.unlink(missing_ok=True)
     return Made(record, "computed", reading.config_hash, output.metadata)
 
 
@@ -123,6 +125,7 @@ def _stage(home: OpenHome, run: RunFacts, reading: Reading, scratch: Path) -> St
         artifacts=home.artifacts,
         scratch=scratch,
         wandb_folder=home.home.wandb_path,
+        unfinished=home.home.unfinished_path,
         previous=reading.previous,
         reusable=reading.has_same_maker and not run.force,
     )

@@ -34,6 +34,7 @@ class Output:
         others: rows of further scopes, by scope and table, written in the same transaction and
             no part of the data version.
         started_from: the version that a warm start continued, which is then a recorded input.
+        spent: files of no use once the rows are written.
     """
 
     tables: Mapping[str, pl.DataFrame | str]
@@ -43,6 +44,7 @@ class Output:
     artifacts: Sequence[Artifact] = ()
     others: Mapping[str, Mapping[str, pl.DataFrame]] = field(default_factory=dict)
     started_from: str | None = None
+    spent: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Stage:
         artifacts: to publish files.
         scratch: a folder that is gone afterwards.
         wandb_folder: where offline runs go.
+        unfinished: a file that outlives the run, for what a training that is ended goes on from.
         previous: what was recorded when the asset was last written, if it was.
         reusable: whether the code and configuration that wrote the previous rows are today's, so
             that rows for inputs that did not change can be kept.
@@ -123,6 +126,7 @@ class Stage:
     artifacts: Artifacts
     scratch: Path
     wandb_folder: Path
+    unfinished: Path
     previous: AssetRecord | None
     reusable: bool
 

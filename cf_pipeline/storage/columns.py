@@ -18,7 +18,14 @@ MEASURES = frozenset({
     "ndcg_at_10_within_stratum",
     "same_field_at_10",
 })
-METRICS = frozenset({"recall_at_20", "ndcg_at_20", "accuracy", "mean_class_accuracy"})
+METRICS = frozenset({
+    "recall_at_20",
+    "recall_at_100",
+    "ndcg_at_20",
+    "auc",
+    "accuracy",
+    "mean_class_accuracy",
+})
 SPLITS = frozenset({"train", "validation", "test"})
 FACTOR_MODELS = frozenset({"factors", "popularity"})
 COVER_STATUSES = frozenset({"ok", "missing", "unreadable"})

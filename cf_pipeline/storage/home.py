@@ -97,6 +97,11 @@ class Home:
         return self.path / "wandb"
 
     @property
+    def unfinished_path(self) -> Path:
+        """What a training that was ended goes on from."""
+        return self.path / "unfinished_training"
+
+    @property
     def lock_path(self) -> Path:
         """The file whose operating-system lock a run holds."""
         return self.path / "lock"

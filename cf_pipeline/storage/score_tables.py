@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from cf_pipeline.benchmark.forms import FORM_NAMES
+from cf_pipeline.benchmark.leaks import QUANTITIES
 from cf_pipeline.storage.columns import (
     FEATURE_SET,
     FEATURE_SETS,
@@ -80,6 +82,55 @@ BENCHMARK = (
             required("value", "DOUBLE", "The measure for this query, a share between 0 and 1."),
         ),
         key=("model_version", "split", "feature_set", "measure", "project_id"),
+        scope="model_version",
+    ),
+    Table(
+        "exported_forms",
+        "What validation makes of each form in which features may be handed out.",
+        (
+            MODEL_VERSION,
+            required("form", "VARCHAR", "A layer, alone or beside other features.", FORM_NAMES),
+            MEASURE,
+            VALUE,
+            N_QUERIES,
+            required("exported", "BOOLEAN", "The form that is handed out."),
+        ),
+        key=("model_version", "form"),
+        scope="model_version",
+    ),
+    Table(
+        "popularity_leaks",
+        "Rank correlation of features with the popularity of their projects.",
+        (
+            MODEL_VERSION,
+            SPLIT,
+            FEATURE_SET,
+            required(
+                "quantity",
+                "VARCHAR",
+                "Length of the vector, or how many queries have it among their ten nearest.",
+                frozenset(QUANTITIES),
+            ),
+            Column("correlation", "DOUBLE", "Spearman's, between -1 and 1."),
+            Column("n_projects", "BIGINT", "Projects that were ranked."),
+        ),
+        key=("model_version", "split", "feature_set", "quantity"),
+        scope="model_version",
+    ),
+    Table(
+        "cold_start_scores",
+        "Held-out projects ranked for users as if nobody had come for them.",
+        (
+            MODEL_VERSION,
+            SPLIT,
+            FEATURE_SET,
+            METRIC,
+            VALUE,
+            LOW,
+            HIGH,
+            Column("n_users", "BIGINT", "Users that were ranked for."),
+        ),
+        key=("model_version", "split", "feature_set", "metric"),
         scope="model_version",
     ),
     Table(

@@ -32,7 +32,12 @@ _COMPANIONS = {
     "training_set": ("validation_relevances",),
     "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),
-    "similarity_scores": ("similarity_differences", "similarity_queries"),
+    "similarity_scores": (
+        "similarity_differences",
+        "similarity_queries",
+        "exported_forms",
+        "popularity_leaks",
+    ),
     "promoted_model": ("promotion_comparisons",),
 }
 _NOT_ASSETS = {table.name for table in BOOKKEEPING}.union(*_COMPANIONS.values())

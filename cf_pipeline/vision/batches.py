@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vectors import Matrix
 from cf_pipeline.vision.augmentation import STORED_ABOVE
 from cf_pipeline.vision.backbones.backbone import Normalization
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.covers import decode_covers
 from cf_pipeline.vision.devices import Execution
+from cf_pipeline.vision.examples import Examples
 from cf_pipeline.vision.geometry import Shape
 from cf_pipeline.vision.networks import CoverRegressor, normalize
 from cf_pipeline.vision.objectives.objective import Statistics
 from cf_pipeline.vision.relevance import Relevances
 
 NDCG, LOSS = "validation_ndcg", "validation_loss"
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Covers and the factors of their projects, row by row.
-
-    Attributes:
-        paths: n cover files.
-        factors: float32, shape (n, n_factors), finite.
-
-    Raises:
-        DataError: lengths differ, or a factor is not finite.
-    """
-
-    paths: tuple[Path, ...]
-    factors: Matrix
-
-    def __post_init__(self) -> None:
-        if len(self.paths) != self.factors.shape[0]:
-            raise DataError(
-                f"expected one factor per cover: {len(self.paths)} covers, factors of shape "
-                f"{self.factors.shape}."
-            )
-        if not np.isfinite(self.factors).all():
-            bad = int((~np.isfinite(self.factors).all(axis=1)).sum())
-            raise DataError(
-                f"{bad} of {len(self.paths)} factors hold NaN or infinity. Materialize "
-                "latent_factors again."
-            )
+_SHOWN, _NEAREST = 8, 6  # of a panel: queries, and the nearest of each
 
 
 class TrainBatches:
-    """Random order over covers decoded once, larger than the input where views are cut of them."""
+    """Random order over covers decoded once, larger than the input where views are cut of them.
+
+    Every cover comes once an epoch; or, where the configuration weighs projects or the objective
+    says how often rows are drawn, as often as that says, by chance.
+    """
 
     def __init__(
         self,
@@ -76,6 +49,9 @@ class TrainBatches:
             n_threads=execution.threads,
         )
         self.n = len(examples.paths)
+        self.chances = _chances(examples, config, targets)
+        even = torch.zeros(self.n)
+        self.log_chances = even if self.chances is None else self.chances.log().float()
 
     @property
     def per_epoch(self) -> int:
@@ -84,14 +60,30 @@ class TrainBatches:
 
     def epoch(self) -> list[Tensor]:
         """Row numbers of each batch."""
-        order = torch.randperm(self.n, generator=self.generator)
-        return list(
-            torch.split(order[: self.per_epoch * self.config.batch_size], self.config.batch_size)
-        )
+        shown = min(self.n, self.per_epoch * self.config.batch_size)
+        if self.chances is None:
+            order = torch.randperm(self.n, generator=self.generator)[:shown]
+        else:
+            order = torch.multinomial(
+                self.chances, shown, replacement=True, generator=self.generator
+            )
+        return list(torch.split(order, self.config.batch_size))
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, height, width, 3) as decoded, and the objective's targets (N, ...)."""
-        return torch.from_numpy(self.covers[rows.numpy()]), self.targets[rows]
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 (N, height, width, 3) as decoded, the objective's targets and log chances (N,)."""
+        covers = torch.from_numpy(self.covers[rows.numpy()])
+        return covers, self.targets[rows.to(self.targets.device)], self.log_chances[rows]
+
+
+def _chances(examples: Examples, config: VisionConfig, targets: Tensor) -> Tensor | None:
+    """How likely each row is drawn, float64 (n,) of mean 1; None: all alike."""
+    drawn, weights = config.objective.draws(targets.cpu()), examples.weights(config)
+    if drawn is None and weights is None:
+        return None
+    chances = torch.ones(len(targets), dtype=torch.float64)
+    for part in (drawn, None if weights is None else torch.from_numpy(weights)):
+        chances = chances if part is None else chances * part
+    return chances / chances.mean()
 
 
 class Validation:
@@ -125,14 +117,10 @@ class Validation:
         """What is chosen by, more being better: nDCG, or the loss where nobody is queried."""
         return figures[NDCG] if self.chosen_by == NDCG else -figures[LOSS]
 
-    def score(
+    def outputs(
         self, network: CoverRegressor, normalization: Normalization, device: torch.device
-    ) -> dict[str, float]:
-        """The figures of a network, as `judge` gives them.
-
-        Raises:
-            DataError: the network predicts NaN or infinity.
-        """
+    ) -> Tensor:
+        """What the head gives for every validation cover, (n, n_outputs), on the CPU."""
         network.eval()
         blocks = []
         with torch.inference_mode():
@@ -140,7 +128,14 @@ class Validation:
                 block = torch.from_numpy(self.covers[start : start + self.config.batch_size])
                 _, given = network(normalize(block.to(device), normalization))
                 blocks.append(given.cpu())
-        return self.judge(torch.cat(blocks))
+        return torch.cat(blocks)
+
+    def nearest(self, outputs: Tensor) -> list[list[int]]:
+        """A few queries and who is near by predicted factors, see Relevances; nobody: none."""
+        if self.relevances is None:
+            return []
+        predicted = self.config.objective.predicted(outputs, self.statistics)
+        return self.relevances.nearest(predicted.numpy(), _SHOWN, _NEAREST)
 
     def judge(self, outputs: Tensor) -> dict[str, float]:
         """`validation_loss`, `validation_cosine` and, where somebody is queried, `validation_ndcg`.

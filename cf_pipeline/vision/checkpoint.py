@@ -50,6 +50,8 @@ class Manifest(BaseModel):
     """model_version of the checkpoint that training continued from; none: a cold start."""
     best_epoch: int
     """0: no training at all; of a pretrained backbone, the best ridge on its features."""
+    share_of_end: float | None = None
+    """Of the end of training in the weights, the rest being epoch 0's; none: the best epoch's."""
     chosen_by: str = "validation_cosine"
     """The figure of the history that chose between the end of training and epoch 0."""
     head_strength: float | None = None

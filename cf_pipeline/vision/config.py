@@ -53,8 +53,8 @@ class VisionConfig(BaseModel):
     objective: ChosenObjective = Field(
         default="regression",
         validate_default=True,
-        description="regression (the talk's squared error), contrastive (cosine plus in-batch "
-        "contrastive with soft targets), or a dotted path.",
+        description="regression (the talk's squared error), cosine, contrastive (in-batch, with "
+        "soft targets), pseudo_class (the paper's clusters), weighted_sum, or a dotted path.",
     )
     image_size: int | None = Field(
         None,
@@ -67,13 +67,23 @@ class VisionConfig(BaseModel):
         description="How a cover becomes an input: whole (the shape follows the train covers), or "
         "crop, pad or squash to a square.",
     )
-    epochs: int = Field(4, ge=1, description="Passes over the training covers.")
+    epochs: int = Field(
+        4,
+        ge=0,
+        description="Passes over the training covers; 0: what the backbone knows, and a ridge.",
+    )
     batch_size: int = Field(32, ge=2, description="Covers per step.")
     learning_rate: float | None = Field(
         None, gt=0, description="Peak of the schedule; none: the backbone's own."
     )
     backbone_learning_rate_share: float = Field(
         1.0, gt=0, le=1, description="A pretrained backbone's share of that rate."
+    )
+    stage_rate: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Rate of a stage of a pretrained backbone as a share of the next deeper one's.",
     )
     levels: bool = Field(
         True,
@@ -98,6 +108,21 @@ class VisionConfig(BaseModel):
     weight_decay: float = Field(
         0.05, ge=0, description="AdamW's decoupled weight decay, of all but norms and biases."
     )
+    decay_to_start: bool = Field(
+        False, description="A pretrained backbone decays towards its first weights, not to zero."
+    )
+    blend: bool = Field(
+        True,
+        description="Weights between a pretrained start and the end are candidates, too: "
+        "validation chooses.",
+    )
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay per step of a moving average of the weights, which is what is judged "
+        "and kept; 0: the weights themselves are.",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="Before the head.")
     augment: bool = Field(True, description="Random views of covers while training.")
     crop_area: float = Field(
@@ -105,6 +130,22 @@ class VisionConfig(BaseModel):
     )
     jitter: float = Field(
         0.2, ge=0, lt=1, description="How far brightness and contrast of a view may move."
+    )
+    degree_weight: float = Field(
+        0.0,
+        ge=-1,
+        le=1,
+        description="Power of its degree by which a project is drawn, and counts in the ridge.",
+    )
+    crowd_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Inverse power of the number of projects with its factor by which one is "
+        "drawn, and counts in the ridge.",
+    )
+    precision: Literal["full", "mixed"] = Field(
+        "full", description="mixed: steps compute in bfloat16 where torch holds that safe."
     )
     seed: int = Field(0, ge=0, description="Order, augmentation and everything not pretrained.")
 

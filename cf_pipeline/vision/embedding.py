@@ -6,7 +6,7 @@ cover gets the same bits whether it is embedded alone or among thousands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Matrix, Progress, silent
+from cf_pipeline.vision.backbones.backbone import Normalization
 from cf_pipeline.vision.covers import open_cover
 from cf_pipeline.vision.devices import Execution, freed_memory_kept, on_device
 from cf_pipeline.vision.geometry import fit_cover
 from cf_pipeline.vision.networks import CoverInput, normalize
 
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]
 """Cover files to one or more matrices with a row per file."""
 
@@ -48,29 +50,47 @@ def embed_covers(
     Raises:
         DataError: a cover cannot be read.
     """
+    covers = _decoded_batches(paths, cover_input, execution)
+    done = 0
+    parts: list[tuple[Matrix, ...]] = []
+    for given in embed_decoded(network, cover_input.normalization, covers, execution):
+        parts.append(given)
+        done += len(given[0])
+        progress(done, len(paths), {})
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def embed_decoded(
+    network: nn.Module,
+    normalization: Normalization,
+    covers: Iterable[Pixels],
+    execution: Execution,
+) -> Iterator[tuple[Matrix, ...]]:
+    """Run a network over batches of covers, uint8 (N, height, width, 3), batch by batch.
+
+    Args:
+        network: gives a tensor (N, d) or a tuple of such; it is put into evaluation mode.
+        normalization: of pixels.
+        covers: no batch longer than `execution.batch_size`; shorter ones are padded to it.
+        execution: device, covers at once.
+    """
     device, batch_size = execution.device, execution.batch_size
     network = on_device(network.eval(), device)
-    parts: list[tuple[Matrix, ...]] = []
-    done = 0
-    with torch.inference_mode(), freed_memory_kept(device):
-        for covers in _decoded_batches(paths, cover_input, execution):
-            padded = np.concatenate([covers, np.repeat(covers[:1], batch_size - len(covers), 0)])
-            given = network(
-                normalize(torch.from_numpy(padded).to(device), cover_input.normalization)
-            )
+    with freed_memory_kept(device):
+        for batch in covers:
+            padded = np.concatenate([batch, np.repeat(batch[:1], batch_size - len(batch), 0)])
+            with torch.inference_mode():  # not around the loop, whose caller runs in between
+                given = network(normalize(torch.from_numpy(padded).to(device), normalization))
             tensors: tuple[Tensor, ...] = given if isinstance(given, tuple) else (given,)
-            parts.append(tuple(t[: len(covers)].float().cpu().numpy() for t in tensors))
-            done += len(covers)
-            progress(done, len(paths), {})
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+            yield tuple(t[: len(batch)].float().cpu().numpy() for t in tensors)
 
 
 def _decoded_batches(
     paths: Sequence[Path], cover_input: CoverInput, execution: Execution
-) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    """Batches of uint8 (N, size, size, 3), the next one decoded while the last is in use."""
+) -> Iterator[Pixels]:
+    """Batches of uint8 (N, height, width, 3), the next one decoded while the last is in use."""
 
-    def decode(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def decode(path: Path) -> Pixels:
         return fit_cover(open_cover(path), cover_input.shape, cover_input.fit)
 
     batch_size = execution.batch_size

@@ -1,10 +1,9 @@
-"""The loop of a training: optimizer, schedule, epochs of steps."""
+"""The loop of a training: epochs of steps, and who hears of them."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,8 @@ from cf_pipeline.errors import DataError
 from cf_pipeline.vision.augmentation import random_views
 from cf_pipeline.vision.batches import TrainBatches
 from cf_pipeline.vision.config import VisionConfig
+from cf_pipeline.vision.descent import Descent
 from cf_pipeline.vision.networks import CoverRegressor, normalize
-
-WARM_UP_SHARE = 0.1
-"""Share of the steps in which the learning rate rises; then it falls to zero along a cosine."""
-_MAX_NORM = 5.0
 
 History = list[dict[str, float]]
 
@@ -32,6 +28,8 @@ class Listeners:
     """covers seen so far, covers in all epochs, `epoch`, `loss`."""
     on_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, figures: None
     """epoch, `train_loss`, `validation_loss`, `validation_ndcg`, ...; epoch 0 is the floor."""
+    on_neighbours: Callable[[int, Sequence[Sequence[int]]], None] = lambda epoch, rows: None
+    """epoch, and for a few validation covers their row and those of the nearest by prediction."""
 
 
 class Loop:
@@ -56,11 +54,7 @@ class Loop:
         self.network, self.config, self.batches = network, config, batches
         self.device, self.listeners = device, listeners
         self.normalization = config.backbone.normalization()
-        for name in config.frozen:
-            network.backbone.get_submodule(name).requires_grad_(requires_grad=False)
-        self.optimizer = torch.optim.AdamW(list(_groups(network, config)))
-        self.total_steps = config.epochs * batches.per_epoch
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
+        self.descent = Descent(network, config, config.epochs * batches.per_epoch)
 
     def epoch(self, number: int) -> dict[str, float]:
         """Every step of an epoch, from 1; its loss, rate and speed."""
@@ -68,8 +62,7 @@ class Loop:
         started, seen, total = time.monotonic(), 0, 0.0
         per_epoch = min(self.batches.n, self.batches.per_epoch * self.config.batch_size)
         for rows in self.batches.epoch():
-            covers, targets = self.batches.batch(rows)
-            loss = self._step(covers.to(self.device), targets.to(self.device))
+            loss = self._step(*(part.to(self.device) for part in self.batches.batch(rows)))
             seen, total = seen + len(rows), total + loss * len(rows)
             done = (number - 1) * per_epoch + seen
             figures = {"epoch": float(number), "loss": loss}
@@ -77,9 +70,28 @@ class Loop:
         seconds = time.monotonic() - started
         return {
             "train_loss": total / seen,
-            "learning_rate": float(self.schedule.get_last_lr()[-1]),
+            "learning_rate": self.descent.learning_rate,
             "covers_per_second": seen / seconds,
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "descent": self.descent.state_dict(),
+            "batches": self.batches.generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a loop of the same network, covers and configuration was."""
+        self.network.load_state_dict(state["network"])
+        self.descent.load_state_dict(state["descent"])
+        self.batches.generator.set_state(state["batches"])
+        torch.set_rng_state(state["torch"])
+        if state["cuda"]:
+            torch.cuda.set_rng_state_all(state["cuda"])
 
     def _to_training(self) -> None:
         """Training mode; statistics of batches stay as they were learned, if so configured."""
@@ -91,16 +103,7 @@ class Loop:
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def _share(self, step: int) -> float:
-        """Of the peak rate: a line up, then half a cosine down to zero at the last step."""
-        warm_up = max(1, round(WARM_UP_SHARE * self.total_steps))
-        if step >= self.total_steps:
-            return 0.0
-        if step < warm_up:
-            return (step + 1) / warm_up
-        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (self.total_steps - warm_up)))
-
-    def _step(self, covers: Tensor, targets: Tensor) -> float:
+    def _step(self, covers: Tensor, targets: Tensor, log_chances: Tensor) -> float:
         inputs = normalize(covers, self.normalization)
         if self.config.augment:
             inputs = random_views(
@@ -110,30 +113,14 @@ class Loop:
                 self.config.jitter,
                 self.batches.generator,
             )
-        _, outputs = self.network(inputs)
-        loss = self.config.objective.loss(outputs, targets)
+        mixed = self.config.precision == "mixed"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed):
+            _, outputs = self.network(inputs)
+        loss = self.config.objective.loss_as_drawn(outputs.float(), targets, log_chances)
         if not torch.isfinite(loss):
             raise DataError(
                 f"the training loss became {loss.item()}. Lower vision.learning_rate "
                 f"({self.config.schedule.learning_rate})."
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_NORM)
-        self.optimizer.step()
-        self.schedule.step()
+        self.descent.step(loss)
         return float(loss.item())
-
-
-def _groups(network: CoverRegressor, config: VisionConfig) -> Iterator[dict[str, Any]]:
-    """Parameters with their rate and decay: norms and biases have one dimension, and no decay."""
-    rate = config.schedule.learning_rate
-    share = config.backbone_learning_rate_share if config.backbone.pretrained else 1.0
-    for part, lr in ((network.backbone, rate * share), (network.head, rate)):
-        trained = [p for p in part.parameters() if p.requires_grad]
-        yield {
-            "params": [p for p in trained if p.ndim > 1],
-            "lr": lr,
-            "weight_decay": config.weight_decay,
-        }
-        yield {"params": [p for p in trained if p.ndim <= 1], "lr": lr, "weight_decay": 0.0}

@@ -65,6 +65,23 @@ class Relevances:
         queries = np.array([rows[id_] for id_ in asked], dtype=np.int64)
         return cls(queries, gains, comparable, id_keys(project_ids, seed=0))
 
+    def nearest(self, vectors: Matrix, n_queries: int, k: int) -> list[list[int]]:
+        """Rows of a few queries, evenly spaced, each followed by those of its k nearest by cosine.
+
+        Args:
+            vectors: shape (n, d).
+            n_queries: at most so many.
+            k: comparable ones are ranked; a query with fewer has a shorter list.
+        """
+        step = max(1, len(self.queries) // n_queries)
+        shown = slice(0, n_queries * step, step)
+        unit = unit_norm(vectors)
+        scores = unit[self.queries[shown]] @ unit.T
+        keys = self.keys[self.queries[shown]]
+        ranked = rank_top_k(scores, self.comparable[shown], k, keys, self.keys)
+        asked = self.queries[shown].tolist()
+        return [[query, *row[row >= 0].tolist()] for query, row in zip(asked, ranked, strict=True)]
+
     def ndcg(self, vectors: Matrix) -> float:
         """Mean nDCG at 10 of rankings by cosine; NaN where no query has anything to find.
 

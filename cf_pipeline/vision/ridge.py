@@ -13,6 +13,8 @@ STRENGTHS: tuple[float, ...] = tuple(float(s) for s in np.logspace(4, -3, 15))
 """Strongest first: the first of equals is the most cautious."""
 _NOTHING = 1e-12
 """An eigenvalue below this share of the largest is rounding."""
+_BLOCK = 8_192
+"""Rows in double precision at once."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,54 @@ class RidgePath:
         return np.asarray((vectors - self.mean) @ self.weights(strength), dtype=np.float32)
 
 
-def fit_ridge(features: Matrix, targets: Matrix) -> RidgePath:
-    """Fit on train, shapes (n, d) and (n, k)."""
-    mean = features.mean(axis=0, dtype=np.float64)
-    offset = targets.mean(axis=0, dtype=np.float64)
-    x, y = features - mean, targets - offset
+def fit_ridge(features: Matrix, targets: Matrix, weights: Floats | None = None) -> RidgePath:
+    """Fit on train.
+
+    Memory beyond the features is that of the smaller Gram matrix and of one block of rows.
+
+    Args:
+        features: shape (n, d).
+        targets: shape (n, k).
+        weights: how much each row counts, shape (n,), of mean 1; None: all alike.
+    """
+    mean, offset = _mean(features, weights), _mean(targets, weights)
+    roots = np.ones(len(features)) if weights is None else np.sqrt(weights)
+
+    def rows(start: int) -> tuple[Floats, Floats]:
+        block = slice(start, start + _BLOCK)
+        root = roots[block, np.newaxis]
+        return root * (features[block] - mean), root * (targets[block] - offset)
+
     # X'X and XX' have the same eigenvalues above 0: the smaller of the two is decomposed.
-    few = len(x) < x.shape[1]
-    eigenvalues, vectors = np.linalg.eigh(x @ x.T if few else x.T @ x)
+    if len(features) < features.shape[1]:
+        x, y = (np.concatenate(parts) for parts in zip(*map(rows, _starts(features)), strict=True))
+        eigenvalues, vectors = _above_nothing(x @ x.T)
+        directions = x.T @ vectors / np.sqrt(eigenvalues)
+        return RidgePath(mean, offset, directions, eigenvalues, directions.T @ (x.T @ y))
+    gram = np.zeros((features.shape[1],) * 2)
+    shared = np.zeros((features.shape[1], targets.shape[1]))
+    for start in _starts(features):
+        x, y = rows(start)
+        gram += x.T @ x
+        shared += x.T @ y
+    eigenvalues, directions = _above_nothing(gram)
+    return RidgePath(mean, offset, directions, eigenvalues, directions.T @ shared)
+
+
+def _mean(values: Matrix, weights: Floats | None) -> Floats:
+    """In double precision, (n, d) to (d,)."""
+    if weights is None:
+        return np.asarray(values.mean(axis=0, dtype=np.float64))
+    sums = (weights[s : s + _BLOCK] @ values[s : s + _BLOCK] for s in _starts(values))
+    return np.asarray(sum(sums) / weights.sum())
+
+
+def _starts(rows: Matrix) -> range:
+    return range(0, len(rows), _BLOCK)
+
+
+def _above_nothing(gram: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues above rounding, (r,), and their vectors, (d, r)."""
+    eigenvalues, vectors = np.linalg.eigh(gram)
     kept = eigenvalues > _NOTHING * float(eigenvalues.max(initial=0.0))
-    eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
-    directions = x.T @ vectors / np.sqrt(eigenvalues) if few else vectors
-    return RidgePath(mean, offset, directions, eigenvalues, directions.T @ (x.T @ y))
+    return eigenvalues[kept], vectors[:, kept]

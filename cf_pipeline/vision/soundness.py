@@ -165,6 +165,8 @@ def loss_fell(history: pl.DataFrame) -> Verdict:
         history: `epoch, name, value` of one training.
     """
     losses = history.filter(pl.col("name") == "train_loss").sort("epoch")
+    if history.height and history["epoch"].max() == 0 and history["value"].is_finite().all():
+        return Verdict(True, "vision.epochs = 0: nothing was trained.", {"epochs": 0})
     n_bad = history.height - int(history["value"].is_finite().sum())
     facts: dict[str, float] = {"epochs": losses.height, "not_finite": n_bad}
     if n_bad or not losses.height:

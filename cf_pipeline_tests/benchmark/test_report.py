@@ -183,11 +183,18 @@ def test_pool_sizes_name_the_headline_measures(scores):
 
 def test_summary_for_the_ui(scores, differences):
     pools = pl.DataFrame({"split": ["test"], "condition": ["no truth"], "count": [1234]})
-    result = SimilarityTables(scores, differences, pl.DataFrame(), "ensemble", pools, 99)
+    forms = pl.DataFrame({"form": ["a", "b"], "exported": [False, True]})
+    leak = {"split": "test", "feature_set": "imagenet", "quantity": "norm", "correlation": 0.25}
+    leaks = pl.DataFrame([leak, {**leak, "quantity": "occurrence", "correlation": None}])
+    result = SimilarityTables(
+        scores, differences, pl.DataFrame(), forms, leaks, "ensemble", pools, 99
+    )
     facts = summarize_similarity(result)
     assert facts["test_triplet_accuracy"] == 0.5
     assert "test_ndcg_at_10_within_stratum" not in facts
     assert facts["chosen_layer"] == "ensemble"
     assert facts["train_projects"] == 99
+    assert facts["exported_form"] == "b"
+    assert facts["popularity_leaks"].splitlines()[-1] == "| imagenet | +0.25 |  |"
     assert facts["scoreboard"] == markdown(*scoreboard(scores, differences, "test", "imagenet"))
     assert facts["pools"].splitlines()[-1] == "| test | no truth | 1,234 |"

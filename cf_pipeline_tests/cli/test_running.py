@@ -101,7 +101,11 @@ def test_a_home_is_not_taken_over_by_another_data_set(
         (spoil_covers, [], ["covers does not exist", "put it there or change covers.folder"]),
         (leave, ["--set", "pruning.min_user_degree=999"], ["nothing left", "Lower pruning.min_u"]),
         (leave, ["--set", "visoin.epochs=3"], ["'visoin.epochs'", "Did you mean vision.epochs"]),
-        (leave, ["--set", "vision.objective=cosine"], ["no objective 'cosine'", "contrastive"]),
+        (
+            leave,
+            ["--set", "vision.objective=cosin"],
+            ["no objective 'cosin'", "Did you mean 'cosine'"],
+        ),
         (leave, ["--set", "vision.backbone=timm:resnet51"], ["timm has no model 'resnet51'"]),
         (leave, ["--set", "vision.backbone.weights=w.pth"], ["no weight file at", "w.pth"]),
         (leave, ["--recipe", "talk2051"], ["'talk2051' is not one of ['modern'"]),

@@ -95,7 +95,7 @@ def test_a_mistake_is_told_before_anything_is_computed(
     assert cf("crossvalidate", "--folds", "2").code == 2
     for arguments, words in (
         (["--set", "visoin.epochs=3"], "Did you mean vision.epochs"),
-        (["--set", "vision.objective=cosine"], "there is no objective 'cosine'"),
+        (["--set", "vision.objective=cosin"], "there is no objective 'cosin'"),
         (["--budget", "huge"], "budget 'huge' is not one of"),
     ):
         said = cf("crossvalidate", *arguments)

@@ -99,6 +99,7 @@ def test_resolving_leaves_the_choices_as_they_were() -> None:
         **table,
         "weight": 2.0,
         "target_temperature": 0.1,
+        "popularity_correction": 1.0,
     }
     assert table == {"name": "contrastive", "temperature": 0.3}
 

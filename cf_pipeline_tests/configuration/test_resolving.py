@@ -96,7 +96,10 @@ def test_every_word_of_a_shipped_recipe_is_known(name: str) -> None:
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"recipe": "moderm"}, r"recipe 'moderm' is not one of \['modern'\]"),
+        (
+            {"recipe": "moderm"},
+            r"recipe 'moderm' is not one of \['modern', 'paper2015', 'talk2015'\]",
+        ),
         ({"recipe": "../modern"}, r"is not one of"),
         ({"budget": "huge"}, r"budget 'huge' is not one of \['demo', 'full'\]"),
         ({"set": {"visoin.epochs": 3}}, r"unknown configuration key 'visoin.epochs'. Did you mean"),
@@ -105,7 +108,7 @@ def test_every_word_of_a_shipped_recipe_is_known(name: str) -> None:
         ({"set": {"vision.epochs.more": 3}}, r"Did you mean vision.epochs"),
         ({"set": {"zzz.qqq": 3}}, r"unknown configuration key 'zzz.qqq'. Known: covers.max_pixels"),
         ({"set": {"benchmark.tasks": {}}}, r"set one, as benchmark.tasks.NAME=VALUE"),
-        ({"set": {"vision.epochs": 0}}, r"vision.epochs: .* greater than or equal to 1, got 0"),
+        ({"set": {"vision.epochs": -1}}, r"vision.epochs: .* greater than or equal to 0, got -1"),
         ({"set": {"vision.dropout": "much"}}, r"vision.dropout: .* valid number.*got 'much'"),
         ({"set": {"split.test": 0.9}}, r"split: .*validation \+ split.test must be below 1"),
         ({"set": {"split.folds": 5, "split.fold": 7}}, r"split.fold must be below split.folds = 5"),

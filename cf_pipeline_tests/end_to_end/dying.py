@@ -26,8 +26,8 @@ from cf_pipeline.storage.home import Home
 if TYPE_CHECKING:
     from cf_pipeline.storage.publishing import Write
     from cf_pipeline.storage.records import Draft
+    from cf_pipeline.vision.job import TrainingSpec
     from cf_pipeline.vision.training import Listeners
-    from cf_pipeline.worker import TrainingSpec
 
 Moment = Literal["computed", "written", "committed"]
 """After the body and before anything is written; after rows and record are written, before the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -84,16 +85,21 @@ def test_nothing_new_computes_nothing(finished: PlantedRun) -> None:
 def test_embeddings_are_exported_with_ids_split_and_vectors(
     finished: PlantedRun, tmp_path: Path
 ) -> None:
-    rows, model = export_embeddings(finished.home, tmp_path / "embeddings.parquet")
+    rows, model, form = export_embeddings(finished.home, tmp_path / "embeddings.parquet")
     table = pl.read_parquet(tmp_path / "embeddings.parquet")
     assert table.height == rows == finished.warehouse.frame("embeddings").height
     assert table.columns == [
         "project_id",
         "split",
         "model_version",
+        "collaborative",
         "features",
         "predicted_factors",
     ]
+    chosen = finished.warehouse.frame("exported_forms").filter("exported")
+    assert chosen["form"].to_list() == [form]
+    lengths = np.linalg.norm(table["collaborative"].to_numpy(), axis=1)
+    assert lengths == pytest.approx(1, abs=1e-4)
     assert set(table["model_version"]) == {model}
     assert set(table["split"]) == {"train", "validation", "test"}
 

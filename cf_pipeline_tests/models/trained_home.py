@@ -36,6 +36,12 @@ QUERIES = {
     "value": pl.Float64,
 }
 
+LEAKS = {
+    **dict.fromkeys(("split", "feature_set", "quantity"), pl.String),
+    "correlation": pl.Float64,
+    "n_projects": pl.Int64,
+}
+
 
 @dataclass
 class TrainedHome:
@@ -93,6 +99,7 @@ class TrainedHome:
             artifacts=Artifacts(self.home.artifacts_path),
             scratch=self.home.path,
             wandb_folder=self.home.wandb_path,
+            unfinished=self.home.unfinished_path,
             previous=previous,
             reusable=reusable and previous is not None,
         )
@@ -161,6 +168,23 @@ class TrainedHome:
         rows = pl.DataFrame({"project_id": ["01398047", "1"], "split": ["test", "train"]})
         self.publish("project_split", project_split=rows)
 
+    def train_on(self, *projects: str) -> None:
+        """What features are centred on."""
+        rows = pl.DataFrame({
+            "project_id": projects,
+            "sha256": "00",
+            "factors": np.ones((len(projects), 2), dtype=np.float32),
+            "degree": 3,
+            "split": "train",
+            "width": 10,
+            "height": 10,
+            "path": "x.png",
+        })
+        pairs = {"query_id": pl.String, "candidate_id": pl.String, "relevance": pl.Float32}
+        self.publish(
+            "training_set", training_set=rows, validation_relevances=pl.DataFrame(schema=pairs)
+        )
+
     def appoint(self, reason: str = "so that there is one", **roles: str) -> None:
         """Role to model."""
         rows = pl.DataFrame([
@@ -175,7 +199,13 @@ class TrainedHome:
         comparisons = pl.DataFrame(schema=COMPARISON_SCHEMA)
         self.publish("promoted_model", promoted_model=rows, promotion_comparisons=comparisons)
 
-    def score(self, model: str, value: float, queries: pl.DataFrame | None = None) -> None:
+    def score(
+        self,
+        model: str,
+        value: float,
+        queries: pl.DataFrame | None = None,
+        form: str = "collaborative",
+    ) -> None:
         """The primary measures of the chosen layer, the same for each, and perhaps queries."""
         row = {"split": "test", "feature_set": "collaborative", "low": 0.0, "high": 1.0}
         scores = pl.DataFrame([
@@ -186,6 +216,10 @@ class TrainedHome:
             "similarity_scores": scores,
             "similarity_differences": pl.DataFrame(schema=DIFFERENCES),
             "similarity_queries": pl.DataFrame(schema=QUERIES) if queries is None else queries,
+            "exported_forms": pl.DataFrame([
+                {"form": form, "measure": "ndcg_at_10", "value": value, "n_queries": 9}
+            ]).with_columns(exported=True),
+            "popularity_leaks": pl.DataFrame(schema=LEAKS),
         }
         of_model = {
             name: table.with_columns(model_version=pl.lit(model)) for name, table in tables.items()

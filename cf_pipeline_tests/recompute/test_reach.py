@@ -192,10 +192,10 @@ CHANGES = {
     "what is reached through two rooms": (
         ("vectors.py", "np.where(norms == 0, 1, norms)", "np.where(norms == 0, 2, norms)"),
         {"similarity_scores", "promoted_model", "ridge_embeddings", "imagenet_embeddings",
-         "trained_cnn", "task_embeddings"},
+         "trained_cnn", "task_embeddings", "cold_start_scores"},
     ),
     "the worker, through defs": (
-        ("worker.py", 'prefix="decoded-"', 'prefix="made-"'), {"trained_cnn"},
+        ("vision/job.py", 'prefix="decoded-"', 'prefix="made-"'), {"trained_cnn"},
     ),
 }  # fmt: skip
 

@@ -49,13 +49,28 @@ QUERIES = (
     "SELECT '' AS model_version, '' AS split, '' AS feature_set, '' AS measure, '' AS project_id, "
     "0 AS bootstrap_group, 0.0 AS value LIMIT 0"
 )
-COMPANIONS = {"similarity_differences": DIFFERENCES, "similarity_queries": QUERIES}
+FORMS = (
+    "SELECT '' AS model_version, '' AS form, '' AS measure, 0.0 AS value, 0 AS n_queries, "
+    "true AS exported LIMIT 0"
+)
+LEAKS = (
+    "SELECT '' AS model_version, '' AS split, '' AS feature_set, '' AS quantity, "
+    "0.0 AS correlation, 0 AS n_projects LIMIT 0"
+)
+COMPANIONS = {
+    "similarity_differences": DIFFERENCES,
+    "similarity_queries": QUERIES,
+    "exported_forms": FORMS,
+    "popularity_leaks": LEAKS,
+}
 
 TABLES = (
     "latent_factors",
     "similarity_scores",
     "similarity_differences",
     "similarity_queries",
+    "exported_forms",
+    "popularity_leaks",
     "project_split",
     "asset_records",
     "record_history",

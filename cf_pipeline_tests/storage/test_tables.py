@@ -37,6 +37,9 @@ COLUMNS = {
     "similarity_queries": (
         "model_version split feature_set measure project_id bootstrap_group value"
     ),
+    "exported_forms": "model_version form measure value n_queries exported",
+    "popularity_leaks": "model_version split feature_set quantity correlation n_projects",
+    "cold_start_scores": "model_version split feature_set metric value low high n_users",
     "ridge_embeddings": "project_id feature_set sha256 features",
     "benchmark_tasks": "task image_id path sha256 label split look_component",
     "benchmark_tasks_rejected": "task image_id path label reason",
@@ -72,6 +75,7 @@ def test_every_asset_has_a_table_of_its_name_and_no_table_two_assets() -> None:
     assert ASSET_TABLES["promoted_model"] == ("promoted_model", "promotion_comparisons")
     assert ASSET_TABLES["similarity_scores"] == (
         "similarity_scores", "similarity_differences", "similarity_queries",
+        "exported_forms", "popularity_leaks",
     )  # fmt: skip
     assert ASSET_OF["similarity_queries"] == "similarity_scores"
     assert "file_hashes" not in ASSET_OF
@@ -110,4 +114,4 @@ def test_an_asset_is_scoped_with_all_its_tables_or_none() -> None:
 def test_vocabularies_are_those_of_the_design() -> None:
     assert {"user:<name>", ANY_PATH, "collaborative"} <= VOCABULARY
     assert len(MEASURES) == 5
-    assert len(METRICS) == 4
+    assert len(METRICS) == 6

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from cf_pipeline.vision.batches import Examples
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.devices import Execution
+from cf_pipeline.vision.examples import Examples
 
 N_FACTORS = 4
 

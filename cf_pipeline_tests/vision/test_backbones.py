@@ -271,9 +271,10 @@ class TestNetworks:
 
     @pytest.mark.parametrize("name", list(BACKBONES.entries))
     def test_features_and_outputs(self, name):
-        backbone, n_features = built(chosen(name), 32)
+        side = 64 if name == "alexnet" else 32
+        backbone, n_features = built(chosen(name), side)
         network = CoverRegressor((backbone, n_features), n_outputs=5, dropout=0.5).eval()
-        features, outputs = network(torch.zeros(2, 3, 32, 32))
+        features, outputs = network(torch.zeros(2, 3, side, side))
         assert features.shape == (2, n_features)
         assert outputs.shape == (2, 5)
         # Dropout is for training: the head is linear in the features that come out.

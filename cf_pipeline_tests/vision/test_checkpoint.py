@@ -19,7 +19,8 @@ from cf_pipeline.vision.checkpoint import (
     save_checkpoint,
 )
 from cf_pipeline.vision.embedding import embed_covers
-from cf_pipeline.vision.training import TrainingData, train
+from cf_pipeline.vision.examples import TrainingData
+from cf_pipeline.vision.training import train
 from cf_pipeline_tests.vision.small_world import changed, examples, on_cpu
 
 HOME_0_1_0 = Path(__file__).parents[1] / "end_to_end" / "homes" / "home_0_1_0.tar.xz"

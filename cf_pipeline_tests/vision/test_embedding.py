@@ -13,6 +13,9 @@ from cf_pipeline.vision.geometry import square
 from cf_pipeline.vision.networks import CoverInput, CoverRegressor, built
 from cf_pipeline_tests.vision.small_world import examples, on_cpu
 
+SIDE = 64
+"""AlexNet sees nothing smaller."""
+
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
@@ -21,11 +24,11 @@ def paths(tmp_path_factory):
 
 def network(name):
     torch.manual_seed(0)
-    return CoverRegressor(built(BACKBONES.choose(name), 32), n_outputs=3, dropout=0.2)
+    return CoverRegressor(built(BACKBONES.choose(name), SIDE), n_outputs=3, dropout=0.2)
 
 
 def cover_input(name, fit="crop"):
-    return CoverInput(BACKBONES.choose(name).normalization(), square(32), fit)
+    return CoverInput(BACKBONES.choose(name).normalization(), square(SIDE), fit)
 
 
 class TestEmbedCovers:

@@ -43,6 +43,23 @@ def test_a_linear_layer_gives_what_the_ridge_gives(times):
     assert outputs_of(head).numpy() == pytest.approx(expected, abs=1e-3)
 
 
+def test_weights_count_as_copies_do():
+    copies = RNG.integers(1, 4, 80)
+    rows = np.repeat(np.arange(80), copies)
+    weighted = fit_ridge(X, TARGETS.numpy(), copies / copies.mean())
+    copied = fit_ridge(X[rows], TARGETS.numpy()[rows])
+    assert weighted.mean == pytest.approx(copied.mean, rel=1e-6)
+    assert weighted.offset == pytest.approx(copied.offset, rel=1e-6)
+    for strength in (0.01, 1.0, 100.0):
+        assert weighted.weights(strength) == pytest.approx(copied.weights(strength), rel=1e-4)
+    # More features than rows: the other Gram matrix.
+    wide, alone = np.hstack([X[:8], X[8:16]]), np.ones(8)
+    plain = fit_ridge(wide, TARGETS.numpy()[:8])
+    assert fit_ridge(wide, TARGETS.numpy()[:8], alone).weights(1.0) == pytest.approx(
+        plain.weights(1.0)
+    )
+
+
 def test_a_stronger_one_says_less():
     heads, head = fit_heads(X, TARGETS, HELD_OUT, merit), nn.Linear(12, 4)
     spreads = []

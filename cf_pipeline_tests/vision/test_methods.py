@@ -13,7 +13,8 @@ from cf_pipeline.vision.backbones.backbone import Schedule
 from cf_pipeline.vision.checkpoint import checkpoint_input, load_checkpoint, save_checkpoint
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.embedding import embed_covers
-from cf_pipeline.vision.training import TrainingData, train
+from cf_pipeline.vision.examples import TrainingData
+from cf_pipeline.vision.training import train
 from cf_pipeline_tests.vision.small_world import changed, examples, on_cpu
 
 LAB = """

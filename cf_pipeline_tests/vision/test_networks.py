@@ -7,8 +7,9 @@ import torch
 from cf_pipeline.vision.backbones.backbone import BACKBONES
 from cf_pipeline.vision.checkpoint import load_checkpoint, save_checkpoint
 from cf_pipeline.vision.devices import activations_checkpointed
+from cf_pipeline.vision.examples import TrainingData
 from cf_pipeline.vision.networks import CoverRegressor, built
-from cf_pipeline.vision.training import TrainingData, train
+from cf_pipeline.vision.training import train
 from cf_pipeline_tests.vision.small_world import changed, examples, on_cpu
 
 LITE0 = BACKBONES.choose("efficientnet_lite0")

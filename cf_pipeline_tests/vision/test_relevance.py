@@ -95,3 +95,17 @@ def test_a_large_pool_is_bounded_and_an_empty_one_has_no_rows(monkeypatch):
     empty = validation_relevances(rejudged(world, splits=nobody).judged)
     assert empty.schema == pairs.schema
     assert empty.is_empty()
+
+
+def test_the_nearest_of_a_few_queries_are_those_that_are_ranked_first():
+    vectors = RNG.normal(size=(14, 5)).astype(np.float32)
+    relevances = Relevances.of(PAIRS, IDS)
+    rows = relevances.nearest(vectors, n_queries=2, k=3)
+    assert len(rows) == 2
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    for query, *nearest in rows:
+        asked = PAIRS.filter(query_id=IDS[query])["candidate_id"]
+        others = [IDS.index(name) for name in asked]
+        expected = sorted(others, key=lambda row, query=query: -(unit[row] @ unit[query]))[:3]
+        assert nearest == expected
+    assert len(relevances.nearest(vectors, n_queries=99, k=3)) == len(relevances.queries)

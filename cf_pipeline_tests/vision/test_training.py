@@ -9,15 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vision.batches import Examples, TrainBatches
+from cf_pipeline.vision.batches import TrainBatches
 from cf_pipeline.vision.checkpoint import WEIGHTS, checkpoint_input, save_checkpoint
 from cf_pipeline.vision.covers import open_cover
 from cf_pipeline.vision.embedding import embed_covers
+from cf_pipeline.vision.examples import Examples, TrainingData
 from cf_pipeline.vision.geometry import Shape, fit_cover, square
 from cf_pipeline.vision.loop import Loop
 from cf_pipeline.vision.relevance import Relevances
 from cf_pipeline.vision.starting import initial_network
-from cf_pipeline.vision.training import Listeners, TrainingData, train
+from cf_pipeline.vision.training import Listeners, train
 from cf_pipeline_tests.vision.small_world import SCRATCH, changed, examples, on_cpu, shuffled
 
 
@@ -105,6 +106,7 @@ class TestLearning:
             "weight": 1.0,
             "temperature": 0.1,
             "target_temperature": 0.1,
+            "popularity_correction": 1.0,
         }
         assert (manifest.n_features, manifest.shape) == (256, (32, 32))
         assert (manifest.n_train, manifest.n_validation) == (96, 32)
@@ -147,15 +149,15 @@ class TestRates:
         self, halves, tmp_path, values, head, share
     ):
         loop = self.loop(halves, tmp_path, backbone_learning_rate_share=0.3, **values)
-        peaks = [group["initial_lr"] for group in loop.optimizer.param_groups]
+        peaks = [group["initial_lr"] for group in loop.descent.optimizer.param_groups]
         assert peaks == pytest.approx([head * share] * 2 + [head] * 2)
 
     def test_norms_and_biases_do_not_decay(self, halves, tmp_path):
         loop = self.loop(halves, tmp_path, weight_decay=0.7)
-        for group in loop.optimizer.param_groups:
+        for group in loop.descent.optimizer.param_groups:
             dimensions = {p.ndim > 1 for p in group["params"]}
             assert dimensions == {group["weight_decay"] == 0.7}
-        n = sum(p.numel() for group in loop.optimizer.param_groups for p in group["params"])
+        n = sum(p.numel() for group in loop.descent.optimizer.param_groups for p in group["params"])
         assert n == sum(p.numel() for p in loop.network.parameters())
 
     def test_first_stages_and_statistics_of_batches_stay_as_they_were_learned(
@@ -199,6 +201,7 @@ class TestWhatIsKept:
         assert learned.manifest.best_epoch == 8
         ends = [learned.history[epoch]["validation_ndcg"] for epoch in (0, 8)]
         assert ends[0] < ends[1] == learned.manifest.validation_ndcg
+        assert learned.manifest.share_of_end == 1.0
 
         # ImageNet's weights, with a rate that destroys them.
         config = changed(backbone="efficientnet_lite0", learning_rate=0.03, epochs=1)
@@ -300,11 +303,67 @@ class TestBatches:
     def test_covers_are_the_files_larger_where_views_are_cut_of_them(self, halves, tmp_path):
         for augment, size in ((False, 32), (True, 39)):
             batches = self.batches(halves[0], tmp_path, augment=augment)
-            covers, targets = batches.batch(torch.tensor([5, 2]))
+            covers, targets, _ = batches.batch(torch.tensor([5, 2]))
             assert (covers.shape, covers.dtype) == ((2, size, size, 3), torch.uint8)
             plain = fit_cover(open_cover(halves[0].paths[5]), square(size), "whole")
             assert np.array_equal(covers[0].numpy(), plain)
             assert targets.tolist() == [5, 2]
+
+
+class TestWeights:
+    """How much a project counts: by its degree, and by how many share its place."""
+
+    def given(self, halves, degrees=None):
+        factors = halves[0].factors[:12].copy()
+        factors[4:] = factors[4]
+        return Examples(halves[0].paths[:12], factors, degrees)
+
+    def test_projects_that_share_a_factor_count_less_each(self, halves):
+        weights = self.given(halves).weights(changed(crowd_weight=0.5))
+        assert weights[4:] == pytest.approx(weights[0] / 8**0.5)
+        assert weights.mean() == pytest.approx(1)
+        assert halves[0].weights(changed(crowd_weight=0.5)) is None
+
+    def test_degrees_count_to_a_power(self, halves):
+        degrees = np.arange(1.0, 13.0)
+        weights = self.given(halves, degrees).weights(changed(degree_weight=-0.5, crowd_weight=0))
+        assert weights / weights[0] == pytest.approx(degrees**-0.5)
+        assert self.given(halves, degrees).weights(changed(crowd_weight=0)) is None
+
+    def test_rows_are_drawn_by_them_and_by_the_objective(self, halves, tmp_path):
+        config = changed(
+            objective={"name": "pseudo_class", "n_classes": 2}, crowd_weight=1.0, batch_size=2
+        )
+        given = self.given(halves)
+        classes = torch.tensor([0, 1, 1, 1] + [1] * 8)
+        batches = TrainBatches(given, config, square(32), classes, on_cpu(tmp_path))
+        # A class is as likely as the other; within one, a crowd is as likely as one project.
+        expected = np.array([1 / 1, *[1 / 11] * 3, *[1 / 11 / 8] * 8])
+        expected /= expected.sum()
+        rows = torch.cat([torch.cat(batches.epoch()) for _ in range(2000)])
+        found = np.bincount(rows.numpy(), minlength=12) / len(rows)
+        assert found == pytest.approx(expected, abs=0.01)
+        log_chances = batches.batch(torch.arange(12))[2].exp().numpy()
+        assert log_chances / log_chances.sum() == pytest.approx(expected, rel=1e-4)
+
+
+class TestNoTraining:
+    def test_no_epochs_leave_the_best_ridge(self, halves, tmp_path):
+        config = changed(backbone="efficientnet_lite0", objective="regression", epochs=0)
+        data = TrainingData(*few(halves, 32))
+        result = train(data, config, execution=on_cpu(tmp_path))
+        assert (result.manifest.best_epoch, result.manifest.share_of_end) == (0, 0.0)
+        assert len(result.history) == 1
+        _, factors = predicted(result.network, result.manifest, data.validation.paths, tmp_path)
+        targets = torch.tensor(data.validation.factors) - torch.tensor(result.manifest.target_mean)
+        cosine = F.cosine_similarity(torch.from_numpy(factors), targets).mean().item()
+        assert cosine == pytest.approx(result.manifest.validation_cosine, abs=1e-4)
+
+    def test_mixed_precision_learns_as_well(self, halves, tmp_path):
+        result = train(
+            TrainingData(*halves), changed(precision="mixed"), execution=on_cpu(tmp_path)
+        )
+        assert result.manifest.validation_cosine > 0.8
 
 
 class TestErrors:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cf_pipeline.vision.batches import Examples
 from cf_pipeline.vision.checkpoint import load_checkpoint, save_checkpoint
+from cf_pipeline.vision.examples import Examples
 from cf_pipeline.vision.training import Start, Trained, TrainingData, train
 from cf_pipeline_tests.vision.small_world import SCRATCH, changed, examples, on_cpu
 

@@ -175,6 +175,7 @@ BACKBONES = Registry(
     sort="backbone",
     base="cf_pipeline.vision.backbones.backbone:Backbone",
     entries={
+        "alexnet": "cf_pipeline.vision.backbones.alexnet:AlexNet",
         "efficientnet_lite0": "cf_pipeline.vision.backbones.efficientnet_lite0:EfficientNetLite0",
         "resnet_small": "cf_pipeline.vision.backbones.resnet_small:ResNetSmall",
     },

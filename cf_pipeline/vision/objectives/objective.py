@@ -27,9 +27,12 @@ class Objective(Method):
 
     Attributes:
         layers: vectors of a cover that are features, out of what the network gives.
+        gives_factors: whether outputs are predicted factors; else a target is one number a row,
+            and the number of outputs does not depend on that of factors.
     """
 
     layers: ClassVar[tuple[str, ...]] = ("collaborative", "predicted_factors")
+    gives_factors: ClassVar[bool] = True
 
     def targets(self, factors: Tensor, statistics: Statistics) -> Tensor:
         """What the network is asked for: factors (N, k) to one target per row, (N, ...).
@@ -43,6 +46,22 @@ class Objective(Method):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch: outputs of the head (N, n_outputs) and targets to a scalar."""
         raise NotImplementedError
+
+    def loss_as_drawn(self, outputs: Tensor, targets: Tensor, log_chances: Tensor) -> Tensor:
+        """The loss of a batch whose projects were not all equally likely to be in it.
+
+        By default `loss`; one that compares a batch's projects corrects for it.
+
+        Args:
+            outputs: of the head, (N, n_outputs).
+            targets: (N, ...).
+            log_chances: log of how much likelier each was drawn than on average, (N,).
+        """
+        return self.loss(outputs, targets)
+
+    def draws(self, targets: Tensor) -> Tensor | None:
+        """How likely each row is drawn, up to a factor, (N, ...) to (N,); None: all alike."""
+        return None
 
     def statistics(self, factors: Matrix) -> dict[str, Tensor]:
         """What `targets` and `predicted` need to know of the train factors, float32 (N, k).
@@ -80,7 +99,10 @@ OBJECTIVES = Registry(
     base="cf_pipeline.vision.objectives.objective:Objective",
     entries={
         "contrastive": "cf_pipeline.vision.objectives.contrastive:Contrastive",
+        "cosine": "cf_pipeline.vision.objectives.cosine:Cosine",
+        "pseudo_class": "cf_pipeline.vision.objectives.pseudo_class:PseudoClass",
         "regression": "cf_pipeline.vision.objectives.regression:Regression",
+        "weighted_sum": "cf_pipeline.vision.objectives.weighted_sum:WeightedSum",
     },
     entry_points="cf_pipeline.objectives",
 )

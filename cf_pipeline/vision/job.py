@@ -1,0 +1,91 @@
+"""A training as files: what it is told, where its state is, and a checkpoint folder at the end."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+from threadpoolctl import threadpool_limits
+
+from cf_pipeline.vision.config import VisionConfig
+
+if TYPE_CHECKING:
+    from cf_pipeline.vision.training import Listeners
+
+History = list[dict[str, float]]
+"""The figures of every epoch."""
+
+
+class TrainingSpec(BaseModel):
+    """Everything that a training reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    training_set: Path
+    """Parquet with `project_id, path, width, height, factors, split`, in a folder for scratch that
+    the caller removes."""
+    relevances: Path | None = None
+    """Parquet with `query_id, candidate_id, relevance` of validation projects; None: none is
+    queried, and validation chooses by the loss."""
+    vision: VisionConfig
+    device: str = "auto"
+    threads: int = 0
+    checkpointing: bool = True
+    start: Path | None = None
+    """Folder of an earlier checkpoint to continue from; None: begin as configured."""
+    start_version: str | None = None
+    """Its model_version; None: the folder's name."""
+    unfinished: Path | None = None
+    """File that keeps the state after every epoch; one of the same identity is gone on with. None:
+    a training that is ended begins anew."""
+    identity: str = ""
+    """Of everything that the weights follow from."""
+
+
+def run_training(
+    spec: TrainingSpec,
+    out: Path,
+    listeners: Listeners | None = None,
+    *,
+    scratch: Path | None = None,
+) -> History:
+    """Train as the spec says, write the checkpoint into `out`, give the figures of every epoch.
+
+    Args:
+        spec: what to train on and how.
+        out: an existing, empty folder.
+        listeners: who hears of batches and epochs.
+        scratch: an existing folder for decoded covers; by default that of the training set.
+
+    Raises:
+        ConfigError: the backbone or the objective cannot be used.
+        DataError: the training set or the checkpoint to start from cannot be used.
+    """
+    from cf_pipeline.vision.checkpoint import load_checkpoint, save_checkpoint
+    from cf_pipeline.vision.devices import Execution
+    from cf_pipeline.vision.examples import TrainingData
+    from cf_pipeline.vision.training import Start, train
+    from cf_pipeline.vision.unfinished import Unfinished
+
+    place = scratch or spec.training_set.parent
+    start = None
+    if spec.start:
+        start = Start(*load_checkpoint(spec.start), spec.start_version or spec.start.name)
+    with (
+        # Ridges, too, are to have the same bits whoever calls.
+        threadpool_limits(limits=1, user_api="blas"),
+        tempfile.TemporaryDirectory(dir=place, prefix="decoded-") as decoded,
+    ):
+        execution = Execution.of(spec.device, spec.threads, Path(decoded), spec.checkpointing)
+        trained = train(
+            TrainingData.read(spec.training_set, spec.relevances, spec.vision),
+            spec.vision,
+            execution=execution,
+            listeners=listeners,
+            start=start,
+            unfinished=Unfinished(spec.unfinished, spec.identity) if spec.unfinished else None,
+        )
+    save_checkpoint(out, trained.network, trained.manifest)
+    return [dict(figures) for figures in trained.history]
