@@ -1,0 +1,1 @@
+"""One training after another, each judged as the scoreboard judges: what tables are made of."""

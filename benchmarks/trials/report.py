@@ -1,0 +1,129 @@
+"""Cells as tables: one row for each ask, over all folds that it has a cell of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cf_pipeline.errors import DataError
+from trials.pooling import Difference, chosen_layer, difference
+
+IMAGENET, LEVELS_RIDGE = "imagenet", "imagenet_levels_ridge"
+BEGIN, END = "<!-- cells -->", "<!-- end of cells -->"
+Cells = list[dict[str, Any]]
+
+
+def cells_of(folder: Path) -> dict[str, Cells]:
+    """What stands in a folder, by data set."""
+    found: dict[str, Cells] = {}
+    for file in sorted(folder.glob("*.json")):
+        cell = json.loads(file.read_text(encoding="utf-8"))
+        name, _, _ = file.stem.rpartition(f"-{cell['asked']['dataset']}-fold")
+        found.setdefault(cell["asked"]["dataset"], []).append({"name": name, **cell})
+    return found
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of one data set.
+
+    Attributes:
+        dataset: its name.
+        cells: as `cells_of` gives them.
+        reference: name of the cells that others are compared with.
+    """
+
+    dataset: str
+    cells: Cells
+    reference: str
+
+    @property
+    def names(self) -> list[str]:
+        """Of the rows that have a cell."""
+        return [name for name in self._by_name if name != self.reference]
+
+    def row(
+        self, name: str, split: str, begins: str, *, layer: str = "", reference: str = IMAGENET
+    ) -> Difference:
+        """A feature set minus a reference over the folds that have a cell.
+
+        Args:
+            name: of the row.
+            split: validation or test.
+            begins: how the measure begins.
+            layer: of the network; none: the one that each fold's validation chose.
+            reference: `imagenet`, `imagenet_ridge` or `imagenet_levels_ridge`.
+        """
+        cells = self._by_name[name]
+        folds = sorted(cells)
+        sums = [cells[fold]["sums"] for fold in folds]
+        layers = [layer or chosen_layer(of_cell) for of_cell in sums]
+        others = [self._by_name[self.reference][fold]["sums"] for fold in folds]
+        return difference(sums, layers, others, reference, (split, begins))
+
+    def folds(self, name: str) -> list[int]:
+        """Those that a row has a cell of."""
+        return sorted(self._by_name.get(name, {}))
+
+    def cell(self, name: str, fold: int) -> dict[str, Any]:
+        """One of its cells."""
+        return self._by_name[name][fold]
+
+    def markdown(self, names: Sequence[str]) -> str:
+        """The rows as a Markdown table below what they were computed with."""
+        shown = [cell for name in names for cell in self._by_name[name].values()]
+        hardware = sorted({cell["facts"]["hardware"] for cell in shown})
+        commits = sorted({cell["facts"]["commit"] for cell in shown})
+        lines = [
+            f"**{self.dataset}**, {max(len(self._by_name[n]) for n in names)} folds, chosen layer "
+            f"minus `imagenet`; {', '.join(hardware)}; commit {', '.join(commits)}.",
+            "",
+            "| | folds | validation nDCG | test triplet accuracy | test nDCG | seconds |",
+            "|---|---|---|---|---|---|",
+        ]
+        for name in names:
+            cells = self._by_name[name].values()
+            seconds = sum(cell["facts"]["seconds"] for cell in cells) / len(cells)
+            lines.append(
+                f"| {name} | {len(cells)} | {self.row(name, 'validation', 'ndcg')} "
+                f"| {self.row(name, 'test', 'triplet')} | {self.row(name, 'test', 'ndcg')} "
+                f"| {seconds:.0f} |"
+            )
+        return "\n".join(lines)
+
+    def figures(self, names: Sequence[str]) -> dict[str, Any]:
+        """The same as numbers."""
+        return {
+            name: {
+                f"{split}_{begins}": vars(self.row(name, split, begins))
+                for split in ("validation", "test")
+                for begins in ("triplet", "ndcg")
+            }
+            for name in names
+            if name in self._by_name
+        }
+
+    @cached_property
+    def _by_name(self) -> dict[str, dict[int, dict[str, Any]]]:
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        for cell in self.cells:
+            found.setdefault(cell["name"], {})[cell["asked"]["fold"][0]] = cell
+        return found
+
+
+def write_block(page: Path, blocks: Sequence[str]) -> None:
+    """Replace what stands between the two comments of a page.
+
+    Raises:
+        DataError: they are not there.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise DataError(f"{page} lacks {BEGIN} or {END}. Put both where the tables belong.")
+    page.write_text("\n\n".join([f"{before}{BEGIN}", *blocks, f"{END}{after}"]), encoding="utf-8")
