@@ -69,7 +69,14 @@ def similarity_scores(stage: Stage) -> Output:
 @stage_asset(
     group="benchmark",
     parents=(*JUDGED, "imagenet_embeddings", "ridge_embeddings"),
-    reads=(*PROTOCOL, "benchmark.imagenet_form"),
+    reads=(
+        "dataset.truth",
+        "benchmark.n_resamples",
+        "benchmark.max_queries",
+        "benchmark.max_candidates",
+        "benchmark.imagenet_form",
+        "benchmark.seed",
+    ),
 )
 def cold_start_scores(stage: Stage) -> Output:
     """Held-out projects ranked for users by their covers alone, as if nobody had come for them.

@@ -27,6 +27,7 @@ BELOW_THE_NETWORK = {
     "embeddings",
     "task_embeddings",
     "similarity_scores",
+    "cold_start_scores",
     "benchmark_scores",
     "promoted_model",
 }
@@ -99,7 +100,8 @@ def test_a_cover_outside_the_training_set_is_embedded_and_scored(there: Place) -
     assert project not in trained_on["project_id"]
     computed = there.settle()
     assert_each_once_and_in_order(computed)
-    reached = {"covers", *edits.EMBEDDERS, "ridge_embeddings", "similarity_scores"}
+    scores = {"similarity_scores", "cold_start_scores"}
+    reached = {"covers", *edits.EMBEDDERS, "ridge_embeddings", *scores}
     # Who reads covers looks; what the split, the matrix and the training set take of them stayed.
     stopped = {"project_split", "pruned_matrix", "training_set"}
     assert set(computed) == reached | stopped | {"promoted_model"}

@@ -21,7 +21,14 @@ from cf_pipeline_tests.end_to_end.planted_run import small_choices
 pytestmark = pytest.mark.slow
 
 WORLD = PlantedConfig(n_users=160, n_projects=240, cover_size=32, n_task_images=64)
-DEAR = {"trained_cnn", "embeddings", "task_embeddings", "similarity_scores", "benchmark_scores"}
+DEAR = {
+    "trained_cnn",
+    "embeddings",
+    "task_embeddings",
+    "similarity_scores",
+    "cold_start_scores",
+    "benchmark_scores",
+}
 
 
 @pytest.fixture(scope="module")
