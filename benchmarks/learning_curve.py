@@ -107,6 +107,8 @@ def report(results: Path) -> tuple[list[str], list[Curve]]:
     for dataset, cells in cells_of(results).items():
         table = Table(dataset, cells, REFERENCE)
         names = [ask.name for ask in asks(dataset) if ask.name in table.names]
+        if not names:
+            continue
         found = curves_of(table, names)
         said = "\n".join(f"- {curve.in_words()}" for curve in found)
         blocks.append(f"{table.markdown(names)}\n\n{said}")

@@ -108,8 +108,10 @@ def report(results: Path) -> tuple[list[str], dict[str, Any]]:
     blocks, figures = [], {}
     for dataset, cells in cells_of(results).items():
         table = Table(dataset, cells, REFERENCE)
-        names = [ask.name for ask in asks(dataset)]
-        blocks.append(table.markdown([name for name in names if name in table.names]))
+        names = [ask.name for ask in asks(dataset) if ask.name in table.names]
+        if not names:
+            continue
+        blocks.append(table.markdown(names))
         figures[dataset] = table.figures(names)
     return blocks, figures
 
