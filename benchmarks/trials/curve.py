@@ -8,8 +8,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import NullLocator
 
-from cf_pipeline.figures.style import BLUE, GREEN, GREY, ORANGE, label, new_figure, png
+from cf_pipeline.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    label,
+    legend,
+    new_figure,
+    plain_numbers,
+    png,
+)
 from trials.pooling import chosen_layer, resampled_difference
 from trials.report import IMAGENET, Table
 
@@ -115,6 +126,13 @@ def _curve(table: Table, way: str, names: Sequence[str]) -> Curve:
     )
 
 
+def curves_ticks(curves: Sequence[Curve], dataset: str) -> list[float]:
+    """Numbers of covers that a data set has a point at."""
+    return sorted({
+        float(round(n)) for curve in curves if curve.dataset == dataset for n in curve.n_train
+    })
+
+
 def drawn(curves: Sequence[Curve]) -> bytes:
     """PNG: a panel for each data set, points with intervals and the lines through them."""
     datasets = list(dict.fromkeys(curve.dataset for curve in curves))
@@ -131,6 +149,9 @@ def drawn(curves: Sequence[Curve]) -> bytes:
             x = np.geomspace(curve.n_train[0] / 1.3, curve.n_train[-1] * 4)
             axes.plot(x, offset + slope * np.log2(x), color=color, linewidth=1, linestyle="--")
         axes.set_xscale("log")
-        axes.legend(frameon=False, fontsize=7)
+        axes.set_xticks(curves_ticks(curves, dataset))
+        axes.xaxis.set_minor_locator(NullLocator())
+        plain_numbers(axes.xaxis)
+        legend(axes)
         label(axes, dataset, "train covers", "nDCG at 10 minus imagenet")
     return png(figure)
