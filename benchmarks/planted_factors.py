@@ -35,6 +35,8 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=2000, help="projects")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--users", type=int, default=2000, help="who came for 24 projects each")
+    parser.add_argument("--factors", type=int, default=64, help="of the matrix; the truth has 6")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -44,10 +46,11 @@ def main() -> None:
         epochs=arguments.epochs,
         crop_area=0.8,  # where something lies on a cover is part of what its factor says
     )
-    config = PlantedConfig(n_projects=arguments.size, n_users=max(300, arguments.size // 2))
+    config = PlantedConfig(n_projects=arguments.size, n_users=arguments.users)
     with tempfile.TemporaryDirectory() as folder:
         world = plant(Path(folder) / "world", config)
-        (fold,) = prepared(world.dataset_file, Path(folder) / "homes", 5, 0, [0])
+        n_factors = {"factorization.n_factors": arguments.factors}
+        (fold,) = prepared(world.dataset_file, Path(folder) / "homes", 5, 0, [0], n_factors)
         taught = {"latent_factors": fold, "true_factors": with_truth(fold, world)}
         cosines = {
             name: cosine_to_truth(given, world, vision, arguments.device, Path(folder))
@@ -55,6 +58,8 @@ def main() -> None:
         }
     print(json.dumps({
         "projects": arguments.size,
+        "users": arguments.users,
+        "factors": arguments.factors,
         "train": len(fold.train.paths),
         "held_out": len(fold.covers["test"]),
         **{f"cosine_{name}": value for name, value in cosines.items()},

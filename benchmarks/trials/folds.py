@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -96,7 +97,14 @@ def taken(examples: Examples, rows: Indices) -> Examples:
     return Examples(tuple(examples.paths[row] for row in rows), examples.factors[rows], degrees)
 
 
-def prepared(dataset: Path, work: Path, n_folds: int, seed: int, only: Sequence[int]) -> list[Fold]:
+def prepared(
+    dataset: Path,
+    work: Path,
+    n_folds: int,
+    seed: int,
+    only: Sequence[int],
+    chosen: Mapping[str, Any] | None = None,
+) -> list[Fold]:
     """Folds of a data set, computed where they are not yet.
 
     Args:
@@ -105,13 +113,14 @@ def prepared(dataset: Path, work: Path, n_folds: int, seed: int, only: Sequence[
         n_folds: how many there are.
         seed: `split.seed`.
         only: which of them are wanted.
+        chosen: further settings, by dotted key.
     """
     from cf_pipeline.cli.console import all_stages
 
     described = load_dataset(dataset.absolute())
     home = Home(work.absolute() / described.name)
     home.create()
-    choices = Choices(dataset=str(dataset.absolute()), set={"split.seed": seed})
+    choices = Choices(dataset=str(dataset.absolute()), set={"split.seed": seed, **(chosen or {})})
     folds = Folds(home, choices, n_folds, all_stages(), _WANTED)
     folds.compute_common()
     found = []
