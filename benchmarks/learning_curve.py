@@ -13,14 +13,22 @@ features. `--size` trains on so many covers, in a folder of its own.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from trials.curve import Curve, curves_of, drawn
-from trials.plan import BUNDLED, FROM_IMAGENET, FROM_NOTHING, FULL, REFERENCE, REPOSITORY, Ask, fill
+from trials.plan import (
+    FROM_IMAGENET,
+    FROM_NOTHING,
+    FULL,
+    REFERENCE,
+    REPOSITORY,
+    Ask,
+    arguments_of,
+    fill_all,
+)
 from trials.report import Table, cells_of, write_block
 
 RESULTS = REPOSITORY / "docs" / "results" / "learning_curve"
@@ -49,45 +57,22 @@ def asks(dataset: str) -> list[Ask]:
 
 def main() -> None:
     """Fill the points, draw the curves, and print one JSON object last."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--datasets", type=Path, nargs="*", default=[BUNDLED])
+    parser = arguments_of(__doc__, RESULTS)
     parser.add_argument("--planted", type=int, default=0, help="projects of a planted world")
-    parser.add_argument("--work", type=Path, default=Path("data/trials"), help="homes of folds")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", type=int, default=0, help="train covers; 0: all")
-    parser.add_argument("--report", action="store_true", help="only say what is there")
-    parser.add_argument("--write", action="store_true", help="put curves and tables into the page")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     results = arguments.work / "small" if arguments.size else arguments.results
     if not arguments.report:
-        compute(arguments, results)
+        datasets = dict.fromkeys(arguments.datasets, arguments.folds)
+        if arguments.planted:
+            datasets[planted(arguments.work, arguments.planted)] = 1
+        fill_all(arguments, datasets, asks, results)
     blocks, curves = report(results)
     print("\n\n".join(blocks))
     if arguments.write:
         PICTURE.write_bytes(drawn(curves))
         write_block(PAGE, blocks)
     print(json.dumps({c.name: c.figures() for c in curves}))
-
-
-def compute(arguments: argparse.Namespace, results: Path) -> None:
-    """Every point that is not there yet."""
-    from trials.folds import prepared, shortened
-
-    datasets = list(arguments.datasets)
-    if arguments.planted:
-        datasets.append(planted(arguments.work, arguments.planted))
-    for dataset in datasets:
-        n_folds = 1 if arguments.planted and dataset == datasets[-1] else arguments.folds
-        for number in range(n_folds):
-            (fold,) = prepared(dataset, arguments.work, arguments.folds, 0, [number])
-            fold = shortened(fold, arguments.size)
-            for cell in fill(fold, asks(fold.dataset), results, arguments.device):
-                logging.info("%s", cell.name)
 
 
 def planted(work: Path, size: int) -> Path:

@@ -10,13 +10,21 @@ covers, in a folder of its own below the working folder.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
-from trials.plan import BUNDLED, FROM_IMAGENET, FROM_NOTHING, FULL, REFERENCE, REPOSITORY, Ask, fill
+from trials.plan import (
+    FROM_IMAGENET,
+    FROM_NOTHING,
+    FULL,
+    REFERENCE,
+    REPOSITORY,
+    Ask,
+    arguments_of,
+    fill_all,
+)
 from trials.report import Table, cells_of, write_block
 
 RESULTS = REPOSITORY / "docs" / "results" / "objectives"
@@ -68,39 +76,18 @@ def further(base: dict[str, Any]) -> list[Ask]:
 
 def main() -> None:
     """Fill the table, print it, and one JSON object last."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--datasets", type=Path, nargs="+", default=[BUNDLED])
-    parser.add_argument("--work", type=Path, default=Path("data/trials"), help="homes of folds")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", type=int, default=0, help="train covers; 0: all")
-    parser.add_argument("--report", action="store_true", help="only say what is there")
-    parser.add_argument("--write", action="store_true", help="put the tables into the page")
+    parser = arguments_of(__doc__, RESULTS)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     results = arguments.work / "small" if arguments.size else arguments.results
     if not arguments.report:
-        compute(arguments, results)
+        datasets = dict.fromkeys(arguments.datasets, arguments.folds)
+        fill_all(arguments, datasets, asks, results)
     blocks, figures = report(results)
     print("\n\n".join(blocks))
     if arguments.write:
         write_block(PAGE, blocks)
     print(json.dumps(figures))
-
-
-def compute(arguments: argparse.Namespace, results: Path) -> None:
-    """Every cell that is not there yet."""
-    from trials.folds import prepared, shortened
-
-    for dataset in arguments.datasets:
-        for number in range(arguments.folds):
-            (fold,) = prepared(dataset, arguments.work, arguments.folds, 0, [number])
-            fold = shortened(fold, arguments.size)
-            for cell in fill(fold, asks(fold.dataset), results, arguments.device):
-                logging.info("%s", cell.name)
 
 
 def report(results: Path) -> tuple[list[str], dict[str, Any]]:

@@ -20,6 +20,7 @@ import polars as pl
 from cf_pipeline.benchmark.pooling import POOLED_SCHEMA
 from cf_pipeline.benchmark.report import markdown, pooled_boards
 from cf_pipeline.errors import DataError
+from trials.report import write_block
 
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
@@ -46,7 +47,7 @@ def main() -> None:
     blocks = [block for file in arguments.results for block in blocks_of(file, arguments.size)]
     print("\n\n".join(blocks))
     if arguments.write:
-        write(blocks)
+        write_block(README, blocks, BEGIN, END)
     print(json.dumps({"results": len(arguments.results), "tables": len(blocks)}))
 
 
@@ -85,20 +86,6 @@ def read(file: Path) -> dict[str, Any]:
             "crossvalidate --save FILE` writes. Make it again."
         )
     return dict(facts)
-
-
-def write(blocks: list[str]) -> None:
-    """Replace what stands between the two comments of the README.
-
-    Raises:
-        DataError: they are not there.
-    """
-    text = README.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise DataError(f"{README} lacks {BEGIN} or {END}. Put both where the tables belong.")
-    README.write_text("\n\n".join([f"{before}{BEGIN}", *blocks, f"{END}{after}"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

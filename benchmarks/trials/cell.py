@@ -22,6 +22,7 @@ from cf_pipeline.benchmark.features import centred, ensemble
 from cf_pipeline.benchmark.pool import Pool
 from cf_pipeline.benchmark.queries import score_features
 from cf_pipeline.benchmark.scorers import CosineScorer
+from cf_pipeline.storage.home import write_whole
 from cf_pipeline.vectors import Indices, Matrix
 from cf_pipeline.vision.checkpoint import checkpoint_input
 from cf_pipeline.vision.config import VisionConfig
@@ -53,11 +54,11 @@ class Cell:
 
     def write(self, folder: Path) -> None:
         """As one JSON file; small, so that hundreds may be kept."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # whole, or a kill would leave half a cell
         text = json.dumps(
             {"asked": self.asked, "facts": self.facts, "sums": self.sums}, separators=(",", ":")
         )
-        (folder / f"{self.name}.json").write_text(text + "\n", encoding="utf-8")
+        write_whole(folder / f"{self.name}.json", text + "\n")
 
 
 def kept(folder: Path, name: str, asked: Mapping[str, Any]) -> Cell | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from cf_pipeline.vectors import Indices
 from cf_pipeline.vision.config import VisionConfig
 from cf_pipeline.vision.devices import choose_device
 from trials.cell import Cell, kept, referred, trained_and_judged
-from trials.folds import Fold
+from trials.folds import Fold, prepared, shortened
 from trials.self_supervised import SelfSupervision, write_start
 
 REPOSITORY = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ class Ask:
 
 
 def fill(
-    fold: Fold, asks: Sequence[Ask], folder: Path, device: str = "auto", threads: int = 0
+    fold: Fold, asks: Sequence[Ask], folder: Path, work: Path, device: str = "auto"
 ) -> Iterator[Cell]:
     """Cells of a fold, the reference first; what is there already is not computed again.
 
@@ -80,8 +81,8 @@ def fill(
         fold: covers, factors, pools.
         asks: rows of the table.
         folder: of the cells' files.
+        work: of weights that a backbone starts from.
         device: auto, cpu or cuda.
-        threads: for decoding.
     """
     reference = _reference(fold, folder)
     yield reference
@@ -89,17 +90,55 @@ def fill(
         name, asked = f"{ask.name}-{fold.name}", ask.of(fold)
         cell = kept(folder, name, asked)
         if cell is None:
-            cell = computed(fold, ask, folder, device, threads)
+            cell = computed(fold, ask, work, device)
             cell.write(folder)
         yield cell
 
 
-def computed(fold: Fold, ask: Ask, folder: Path, device: str, threads: int) -> Cell:
+def fill_all(
+    arguments: argparse.Namespace,
+    datasets: Mapping[Path, int],
+    asks: Callable[[str], Sequence[Ask]],
+    results: Path,
+) -> None:
+    """Every cell of every fold that is not there yet.
+
+    Args:
+        arguments: `work`, `folds`, `size`, `device` of a script.
+        datasets: dataset.toml to how many of its folds are wanted.
+        asks: rows of the table of a data set, by its name.
+        results: folder of the cells' files.
+    """
+    for dataset, wanted in datasets.items():
+        for number in range(wanted):
+            (fold,) = prepared(dataset, arguments.work, arguments.folds, 0, [number])
+            fold = shortened(fold, arguments.size)
+            for cell in fill(fold, asks(fold.dataset), results, arguments.work, arguments.device):
+                logging.info("%s", cell.name)
+
+
+def arguments_of(description: str | None, results: Path) -> argparse.ArgumentParser:
+    """What both scripts take."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--datasets", type=Path, nargs="*", default=[BUNDLED])
+    parser.add_argument("--work", type=Path, default=Path("data/trials"), help="homes of folds")
+    parser.add_argument("--results", type=Path, default=results)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--size", type=int, default=0, help="train covers; 0: all")
+    parser.add_argument("--report", action="store_true", help="only say what is there")
+    parser.add_argument("--write", action="store_true", help="put what is said into the page")
+    return parser
+
+
+def computed(fold: Fold, ask: Ask, work: Path, device: str, threads: int = 0) -> Cell:
     """Train and judge one cell."""
     settings = dict(ask.settings)
     rows = share_of(fold, ask.share) if ask.share < 1 else None
     if ask.self_supervised:
-        settings["backbone"] = _started(fold, VisionConfig(**settings), folder, device)
+        settings["backbone"] = _started(fold, VisionConfig(**settings), work, device)
     vision = VisionConfig(**settings)
     facts, sums = trained_and_judged(fold, vision, device, threads, rows)
     logging.info("%s-%s: %s s", ask.name, fold.name, facts["seconds"])
@@ -142,9 +181,9 @@ def _reference(fold: Fold, folder: Path) -> Cell:
     return cell
 
 
-def _started(fold: Fold, vision: VisionConfig, folder: Path, device: str) -> dict[str, str]:
+def _started(fold: Fold, vision: VisionConfig, work: Path, device: str) -> dict[str, str]:
     """The backbone with weights that covers alone gave."""
-    file = folder / "starts" / f"{fold.name}-{vision.schedule.image_size}.pt"
+    file = work.absolute() / "starts" / f"{fold.name}-{vision.schedule.image_size}.pt"
     if not file.is_file():
         shape = fold.data(vision).shape
         assert shape is not None

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cf_pipeline.benchmark.report import markdown
 from cf_pipeline.errors import DataError
 from trials.pooling import Difference, chosen_layer, difference
 
@@ -78,22 +79,19 @@ class Table:
         shown = [cell for name in names for cell in self._by_name[name].values()]
         hardware = sorted({cell["facts"]["hardware"] for cell in shown})
         commits = sorted({cell["facts"]["commit"] for cell in shown})
-        lines = [
+        heading = (
             f"**{self.dataset}**, {max(len(self._by_name[n]) for n in names)} folds, chosen layer "
-            f"minus `imagenet`; {', '.join(hardware)}; commit {', '.join(commits)}.",
-            "",
-            "| | folds | validation nDCG | test triplet accuracy | test nDCG | seconds |",
-            "|---|---|---|---|---|---|",
-        ]
+            f"minus `imagenet`; {', '.join(hardware)}; commit {', '.join(commits)}."
+        )
+        titles = ["", "folds", "validation nDCG", "test triplet accuracy", "test nDCG", "seconds"]
+        rows = []
         for name in names:
             cells = self._by_name[name].values()
             seconds = sum(cell["facts"]["seconds"] for cell in cells) / len(cells)
-            lines.append(
-                f"| {name} | {len(cells)} | {self.row(name, 'validation', 'ndcg')} "
-                f"| {self.row(name, 'test', 'triplet')} | {self.row(name, 'test', 'ndcg')} "
-                f"| {seconds:.0f} |"
-            )
-        return "\n".join(lines)
+            places = (("validation", "ndcg"), ("test", "triplet"), ("test", "ndcg"))
+            figures = [str(self.row(name, *place)) for place in places]
+            rows.append([name, str(len(cells)), *figures, f"{seconds:.0f}"])
+        return f"{heading}\n\n{markdown(titles, rows)}"
 
     def figures(self, names: Sequence[str]) -> dict[str, Any]:
         """The same as numbers."""
@@ -115,15 +113,16 @@ class Table:
         return found
 
 
-def write_block(page: Path, blocks: Sequence[str]) -> None:
-    """Replace what stands between the two comments of a page.
+def write_block(page: Path, blocks: Sequence[str], begins: str = BEGIN, ends: str = END) -> None:
+    """Replace what stands between two comments of a page.
 
     Raises:
         DataError: they are not there.
     """
     text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begins)
+    _, end, after = rest.partition(ends)
     if not (begin and end):
-        raise DataError(f"{page} lacks {BEGIN} or {END}. Put both where the tables belong.")
-    page.write_text("\n\n".join([f"{before}{BEGIN}", *blocks, f"{END}{after}"]), encoding="utf-8")
+        raise DataError(f"{page} lacks {begins} or {ends}. Put both where the tables belong.")
+    whole = "\n\n".join([f"{before}{begins}", *blocks, f"{ends}{after}"])
+    page.write_text(whole, encoding="utf-8")

@@ -23,7 +23,7 @@ from cf_pipeline.benchmark.feature_sets import (
     ordered,
 )
 from cf_pipeline.benchmark.inputs import ColdStartInputs, PoolInputs, train_ids
-from cf_pipeline.benchmark.pool import build_pool
+from cf_pipeline.benchmark.pool import Pool, build_pool
 from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.intervals import group_bootstrap
@@ -89,15 +89,20 @@ def cold_start_table(
         DataError: nobody came for a held-out project, or a vector is missing.
     """
     judged, features = inputs.judged, inputs.features
-    known = train_ids(judged.catalog())
-    halves = {split: _cold_start(judged, inputs.users, known, split, config) for split in _SPLITS}
+    catalog, truth = judged.catalog(), build_truth(judged.events)
+    known, rules = train_ids(catalog), judged.pool_rules(config)
+    halves = {
+        split: _cold_start(inputs, build_pool(truth, catalog, split, rules), known, config)
+        for split in _SPLITS
+    }
     everybody = sum(len(half.user_ids) for half in halves.values())
     done = 0
     rows: list[pl.DataFrame] = []
     k = NEIGHBOURS[0]
     for split, half in halves.items():
-        near = {n: _neighbours(half, features[IMAGENET], known, n) for n in NEIGHBOURS}
-        if split == _SPLITS[0]:
+        tried = NEIGHBOURS if split == _SPLITS[0] else (k,)
+        near = {n: _neighbours(half, features[IMAGENET], known, n) for n in tried}
+        if len(tried) > 1:
             aucs = {
                 n: float(np.nanmean(_measured(half, s, config.seed)[:, 0])) for n, s in near.items()
             }
@@ -111,15 +116,9 @@ def cold_start_table(
 
 
 def _cold_start(
-    judged: PoolInputs,
-    users: IndexedVectors,
-    known: tuple[str, ...],
-    split: str,
-    config: BenchmarkConfig,
+    inputs: ColdStartInputs, pool: Pool, known: tuple[str, ...], config: BenchmarkConfig
 ) -> ColdStart:
-    pool = build_pool(
-        build_truth(judged.events), judged.catalog(), split, judged.pool_rules(config)
-    )
+    judged, users = inputs.judged, inputs.users
     placed = pl.DataFrame({"user_id": users.ids})
     events = judged.events.join(placed, on="user_id", how="semi")
     here = events.join(pl.DataFrame({"project_id": pool.project_ids}), on="project_id", how="semi")
@@ -129,11 +128,12 @@ def _cold_start(
     ids = tuple(asked[chosen].to_list())
     if not ids:
         raise DataError(
-            f"nobody who has a latent factor came for one of {len(pool.project_ids)} {split} "
-            f"projects, so cold start cannot be judged. Raise split.{split} or loosen pruning."
+            f"nobody who has a latent factor came for one of {len(pool.project_ids)} "
+            f"{pool.split} projects, so cold start cannot be judged. Raise split.{pool.split} or "
+            "loosen pruning."
         )
     return ColdStart(
-        split,
+        pool.split,
         ids,
         _incidence(here, ids, pool.project_ids),
         _incidence(events, ids, known),
@@ -147,7 +147,8 @@ def _placed(
 ) -> dict[str, Score]:
     """What predicts factors, and the factors themselves: inner products with a user's.
 
-    The mean of the train factors is taken from both: it adds the same to all of a user's scores.
+    Some have the mean of the train factors in them and some not: it adds the same to all scores of
+    a user.
     """
     given = {name: v for name, v in features.items() if name != IMAGENET}
     given[LATENT_FACTORS] = judged.factors

@@ -135,4 +135,5 @@ def export(
     place = Home.locate(home)
     rows, version, form = export_embeddings(place, file, model)
     out.print(f"{rows:,} embeddings of model {version} in {escape(str(file))}")
-    out.print(f"collaborative is {form}")
+    chosen = form or "the features layer: this model was not scored, so no form was chosen yet"
+    out.print(f"collaborative is {chosen}")

@@ -1,6 +1,5 @@
 """Running the worker for `trained_cnn`: its spec, its listeners, its artifact and its tables."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -81,28 +80,11 @@ def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
         start=start.folder if start else None,
         start_version=start.version if start else None,
         unfinished=stage.unfinished,
-        identity=_identity(stage, start),
+        identity=stage.identity,
     )
     stage.frame("training_set").write_parquet(spec.training_set)
     stage.frame("validation_relevances").write_parquet(relevances)
     return spec
-
-
-def _identity(stage: Stage, start: Start | None) -> str:
-    """Of everything that the weights follow from; an earlier attempt of the same is gone on with.
-
-    Threads and device are among it: sums of floats depend on how they are divided.
-    """
-    resources = stage.configuration.resources
-    made_of = {
-        "code": stage.spec.code_version(stage.configuration),
-        "vision": stage.configuration.value("vision"),
-        "training_set": stage.version("training_set"),
-        "start": start.version if start else None,
-        "device": resources.device,
-        "threads": resources.n_threads,
-    }
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
 def trained_tables(stage: Stage, artifact: Artifact, history: History) -> dict[str, pl.DataFrame]:

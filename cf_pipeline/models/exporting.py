@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from cf_pipeline.benchmark.features import Form
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import DataError
 from cf_pipeline.models.catalogue import champion_of, warehouse_of, whole_version
 from cf_pipeline.models.forms import exported_form, in_form
@@ -13,7 +15,9 @@ from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 
 
-def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple[int, str, str]:
+def export_embeddings(
+    home: Home, file: Path, model: str | None = None
+) -> tuple[int, str, str | None]:
     """Write one model's vectors of every cover.
 
     Columns: `project_id, split, model_version, collaborative, features, predicted_factors`.
@@ -27,14 +31,15 @@ def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple
             model where none was promoted yet.
 
     Returns:
-        Number of rows, the model version, and the name of the form.
+        Number of rows, the model version, and the name of the form; None: none was chosen yet.
 
     Raises:
         DataError: no such model, no embeddings of it, or the file cannot be written.
     """
     warehouse, newest = _current(home)
     model = _meant(warehouse, model) or champion_of(warehouse) or newest
-    table, form_name = _embeddings_by(warehouse, model)
+    imagenet_form = resolve(Choices.read(home.config_path)).benchmark.imagenet_form
+    table, form_name = _embeddings_by(warehouse, model, imagenet_form)
     if table.is_empty():
         raise DataError(
             f"no embeddings of model {model} in {home.path}. Run cf-pipeline run; a model that is "
@@ -47,7 +52,9 @@ def export_embeddings(home: Home, file: Path, model: str | None = None) -> tuple
     return table.height, model, form_name
 
 
-def _embeddings_by(warehouse: Warehouse, model: str) -> tuple[pl.DataFrame, str]:
+def _embeddings_by(
+    warehouse: Warehouse, model: str, imagenet_form: Form
+) -> tuple[pl.DataFrame, str | None]:
     rows = (
         warehouse
         .frame("embeddings", where="model_version = ?", parameters=[model])
@@ -55,10 +62,10 @@ def _embeddings_by(warehouse: Warehouse, model: str) -> tuple[pl.DataFrame, str]
         .sort("project_id")
     )
     if rows.is_empty():
-        return rows, ""
+        return rows, None
     name = exported_form(warehouse, model)
     columns = ("project_id", "split", "model_version", "collaborative", "features")
-    given = rows.with_columns(collaborative=in_form(warehouse, rows, name))
+    given = rows.with_columns(collaborative=in_form(warehouse, rows, name, imagenet_form))
     return given.select(*columns, "predicted_factors"), name
 
 

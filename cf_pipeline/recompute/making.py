@@ -126,6 +126,7 @@ def _stage(home: OpenHome, run: RunFacts, reading: Reading, scratch: Path) -> St
         scratch=scratch,
         wandb_folder=home.home.wandb_path,
         unfinished=home.home.unfinished_path,
+        identity=reading.identity,
         previous=reading.previous,
         reusable=reading.has_same_maker and not run.force,
     )

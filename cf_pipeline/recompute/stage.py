@@ -113,6 +113,7 @@ class Stage:
         scratch: a folder that is gone afterwards.
         wandb_folder: where offline runs go.
         unfinished: a file that outlives the run, for what a training that is ended goes on from.
+        identity: hash of everything that is read: code, settings, parents, files.
         previous: what was recorded when the asset was last written, if it was.
         reusable: whether the code and configuration that wrote the previous rows are today's, so
             that rows for inputs that did not change can be kept.
@@ -127,6 +128,7 @@ class Stage:
     scratch: Path
     wandb_folder: Path
     unfinished: Path
+    identity: str
     previous: AssetRecord | None
     reusable: bool
 

@@ -99,6 +99,12 @@ class Reading:
         return configuration_hash(self.sections)
 
     @property
+    def identity(self) -> str:
+        """One hash of everything that it reads: code, configuration, parents and files."""
+        made_of = {"code": self.code_version, "sections": self.sections, "inputs": self.inputs}
+        return configuration_hash(made_of)
+
+    @property
     def differences(self) -> list[str]:
         """Why the asset is stale, in words; empty when it is fresh."""
         record = self.previous

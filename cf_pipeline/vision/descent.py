@@ -40,7 +40,6 @@ class Descent:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
         self.starts: list[tuple[int, list[Tensor]]] = []
         self.average: dict[str, Tensor] = {}
-        self.steps = 0
         self.begin()
 
     def begin(self) -> None:
@@ -90,7 +89,6 @@ class Descent:
             "optimizer": self.optimizer.state_dict(),
             "schedule": {"last_epoch": self.schedule.last_epoch},
             "average": self.average,
-            "steps": self.steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -100,14 +98,13 @@ class Descent:
         self.schedule._last_lr = [group["lr"] for group in self.optimizer.param_groups]
         for name, value in state["average"].items():
             self.average[name].copy_(value)
-        self.steps = state["steps"]
 
     def _follow(self) -> None:
         """Move the average a little towards the weights; at first by more, as they leave fast."""
-        self.steps += 1
         if not self.average:
             return
-        decay = min(self.config.averaging, (1 + self.steps) / (10 + self.steps))
+        steps = self.schedule.last_epoch + 1
+        decay = min(self.config.averaging, (1 + steps) / (10 + steps))
         for name, value in _floats(self.network).items():
             self.average[name].lerp_(value, 1 - decay)
 

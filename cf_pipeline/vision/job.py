@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from threadpoolctl import threadpool_limits
 from cf_pipeline.vision.config import VisionConfig
 
 if TYPE_CHECKING:
+    from cf_pipeline.vision.devices import Execution
     from cf_pipeline.vision.training import Listeners
+    from cf_pipeline.vision.unfinished import Unfinished
 
 History = list[dict[str, float]]
 """The figures of every epoch."""
@@ -41,7 +44,30 @@ class TrainingSpec(BaseModel):
     """File that keeps the state after every epoch; one of the same identity is gone on with. None:
     a training that is ended begins anew."""
     identity: str = ""
-    """Of everything that the weights follow from."""
+    """Of what the training set and the code follow from; the rest of the spec is added to it."""
+
+
+def _unfinished(spec: TrainingSpec, execution: Execution) -> Unfinished | None:
+    """Where the state is; it is of the same training where sums of floats come out the same, too.
+
+    They depend on the device, its threads and the release of torch.
+    """
+    import torch
+
+    from cf_pipeline.vision.unfinished import Unfinished
+
+    if spec.unfinished is None:
+        return None
+    made_of = [
+        spec.identity,
+        spec.vision.model_dump_json(),
+        spec.start_version or "",
+        str(execution.device),
+        str(torch.get_num_threads()),
+        torch.__version__,
+    ]
+    identity = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+    return Unfinished(spec.unfinished, identity)
 
 
 def run_training(
@@ -67,7 +93,6 @@ def run_training(
     from cf_pipeline.vision.devices import Execution
     from cf_pipeline.vision.examples import TrainingData
     from cf_pipeline.vision.training import Start, train
-    from cf_pipeline.vision.unfinished import Unfinished
 
     place = scratch or spec.training_set.parent
     start = None
@@ -85,7 +110,7 @@ def run_training(
             execution=execution,
             listeners=listeners,
             start=start,
-            unfinished=Unfinished(spec.unfinished, spec.identity) if spec.unfinished else None,
+            unfinished=_unfinished(spec, execution),
         )
     save_checkpoint(out, trained.network, trained.manifest)
     return [dict(figures) for figures in trained.history]

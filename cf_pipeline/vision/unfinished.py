@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,8 @@ class Unfinished:
 
     def write(self, state: dict[str, Any]) -> None:
         """Replace what is there: tensors and plain values."""
-        beside = self.file.with_name(f".{self.file.name}.{secrets.token_hex(4)}")
+        # One name, so that what a kill leaves here is written over and does not grow.
+        beside = self.file.with_name(f".{self.file.name}.next")
         try:
             with beside.open("wb") as opened:
                 torch.save({"identity": self.identity, **state}, opened)

@@ -18,6 +18,8 @@ from cf_pipeline.benchmark.cold_start import (
 )
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.inputs import ColdStartInputs, train_ids
+from cf_pipeline.benchmark.pool import build_pool
+from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import IndexedVectors
 from cf_pipeline_tests.benchmark.similarity_worlds import clustered_world
@@ -57,9 +59,13 @@ def slow_measures(half: ColdStart, scores: np.ndarray) -> list[tuple[float, floa
     return found
 
 
-def half_of(inputs: ColdStartInputs, split: str = "test") -> ColdStart:
-    known = train_ids(inputs.judged.catalog())
-    return _cold_start(inputs.judged, inputs.users, known, split, CONFIG)
+def half_of(
+    inputs: ColdStartInputs, split: str = "test", config: BenchmarkConfig = CONFIG
+) -> ColdStart:
+    judged = inputs.judged
+    catalog = judged.catalog()
+    pool = build_pool(build_truth(judged.events), catalog, split, judged.pool_rules(config))
+    return _cold_start(inputs, pool, train_ids(catalog), config)
 
 
 def test_auc_and_recall_equal_their_slow_twins(inputs: ColdStartInputs) -> None:
@@ -119,7 +125,7 @@ def test_only_train_projects_say_what_a_user_knew(inputs: ColdStartInputs) -> No
     assert not held_out & set(known)
     assert half.knew.shape == (len(half.user_ids), len(known))
     bounded = CONFIG.model_copy(update={"max_queries": 9})
-    assert len(_cold_start(inputs.judged, inputs.users, known, "test", bounded).user_ids) == 9
+    assert len(half_of(inputs, config=bounded).user_ids) == 9
 
 
 def test_nobody_to_ask_is_told(inputs: ColdStartInputs) -> None:

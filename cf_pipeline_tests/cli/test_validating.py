@@ -37,7 +37,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_the_pooled_scoreboard_is_printed_saved_and_told_to_scripts(
-    trained: TrainedHome, cf: Command, runs: list[list[str]], tmp_path: Path
+    trained: TrainedHome,
+    cf: Command,
+    runs: list[list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "results" / "mine.json"
     asked = ["--folds", "3", "--budget", "demo", "--set", "benchmark.n_resamples=100"]
@@ -72,6 +76,7 @@ def test_the_pooled_scoreboard_is_printed_saved_and_told_to_scripts(
     told = cf("crossvalidate", *asked, "--json")
     assert json.loads(told.out) == saved["rows"]
     # The README's tables are made of what was saved, and of nothing else.
+    monkeypatch.syspath_prepend(SCOREBOARD.parent)  # as where a script is run
     scoreboard = runpy.run_path(str(SCOREBOARD))
     blocks = scoreboard["blocks_of"](file, 0)
     assert blocks[0].startswith(f"**`{saved['command']}`**, commit {saved['commit']}, ")

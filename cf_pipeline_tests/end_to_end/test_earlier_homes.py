@@ -42,7 +42,7 @@ def test_everything_that_asks_answers(earlier: Home, tmp_path: Path) -> None:
     assert champion_of(warehouse_of(earlier)) == model.version
     rows, version, form = export_embeddings(earlier, tmp_path / "embeddings.parquet")
     assert rows > 100
-    assert form == "collaborative"  # nobody chose one then
+    assert form is None  # nobody chose one then
     assert version == model.version
     assert scoreboards(earlier)[0][0].startswith("Image similarity")
     assert lineage_of(earlier, "embeddings").missing == ()

@@ -27,7 +27,7 @@ def test_embeddings_of_the_newest_model_with_their_split(
     trained.split()
     trained.train_on("1")
     file = tmp_path / "embeddings.parquet"
-    assert export_embeddings(trained.home, file) == (2, new, "collaborative")
+    assert export_embeddings(trained.home, file) == (2, new, None)
     rows = pl.read_parquet(file).sort("project_id")
     assert rows.columns == [
         "project_id",

@@ -100,6 +100,7 @@ class TrainedHome:
             scratch=self.home.path,
             wandb_folder=self.home.wandb_path,
             unfinished=self.home.unfinished_path,
+            identity="tests",
             previous=previous,
             reusable=reusable and previous is not None,
         )
