@@ -13,20 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
-import polars as pl
-
-from cf_pipeline.benchmark.pooling import POOLED_SCHEMA
 from cf_pipeline.benchmark.report import markdown, pooled_boards
-from cf_pipeline.errors import DataError
+from cf_pipeline.benchmark.saved import SavedBoard
 from trials.report import write_block
 
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
 RESULTS = REPOSITORY / "docs" / "results"
 BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
-FACTS = ("command", "commit", "date", "hardware", "folds", "rows")
 
 
 def main() -> None:
@@ -57,35 +52,13 @@ def blocks_of(file: Path, size: int) -> list[str]:
     Raises:
         DataError: the file is not what `crossvalidate --save` writes.
     """
-    facts = read(file)
-    heading = (
-        f"**`{facts['command']}`**, commit {facts['commit']}, {facts['date']}, {facts['hardware']}:"
-    )
-    rows = pl.DataFrame(facts["rows"], schema=POOLED_SCHEMA)
+    board = SavedBoard.read(file)
+    heading = f"**`{board.command}`**, commit {board.commit}, {board.date}, {board.hardware}:"
     tables = [
-        f"{title}, {facts['folds']} folds\n\n{markdown(titles, cells)}"
-        for title, titles, cells in pooled_boards(rows)[: size or None]
+        f"{title}, {board.folds} folds\n\n{markdown(titles, cells)}"
+        for title, titles, cells in pooled_boards(board.rows)[: size or None]
     ]
     return [f"{heading}\n\n{tables[0]}", *tables[1:]]
-
-
-def read(file: Path) -> dict[str, Any]:
-    """The facts and rows of a result.
-
-    Raises:
-        DataError: there are none, or not all of them.
-    """
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}. Expected JSON with {FACTS}.") from error
-    missing = [name for name in FACTS if name not in facts]
-    if missing or not facts["rows"]:
-        raise DataError(
-            f"{file} lacks {', '.join(missing) or 'rows'}; expected what `cf-pipeline "
-            "crossvalidate --save FILE` writes. Make it again."
-        )
-    return dict(facts)
 
 
 if __name__ == "__main__":

@@ -173,6 +173,11 @@ def _measures(scores: pl.DataFrame) -> list[str]:
     return first + sorted(answered - set(first))
 
 
+def difference_cell(row: pl.DataFrame) -> str:
+    """`+0.037 [+0.013, +0.067]`, empty where there is none."""
+    return _cell(row, "difference")
+
+
 def _cell(row: pl.DataFrame, figure: str) -> str:
     """`0.652 [0.611, 0.690]`, signed for differences, empty where there is none."""
     if row.height == 0 or row[figure][0] is None:

@@ -25,6 +25,9 @@ from cf_pipeline.configuration.choices import Choices, Configuration, resolve
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home
 
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+"""Of a checkout; whoever has installed a wheel has none."""
+
 if TYPE_CHECKING:
     from cf_pipeline.vision.backbones.backbone import Backbone
 
@@ -144,6 +147,26 @@ def _networks(configuration: Configuration) -> list[tuple[Backbone, int]]:
     ]
 
 
+def print_what_folds_say(place: Home) -> None:
+    """One split decides little: what this data set's folds gave, where a checkout has it."""
+    from cf_pipeline.benchmark.feature_sets import IMAGENET
+    from cf_pipeline.benchmark.saved import SavedBoard
+    from cf_pipeline.sources.dataset import load_dataset
+
+    name = load_dataset(resolve(Choices.read(place.config_path)).dataset).name
+    file = RESULTS / f"{name}.json"
+    if not file.is_file():
+        out.print("One split decides little: cf-pipeline crossvalidate --folds 5 pools five.")
+        return
+    board = SavedBoard.read(file)
+    said = ", ".join(f"{measure} {cell}" for measure, cell in board.chosen_minus(IMAGENET).items())
+    out.print(
+        f"One split decides little. Over {board.folds} folds, `{board.command}` at {board.commit} "
+        f"gave for the chosen layers minus {IMAGENET}: {said}.",
+        highlight=False,
+    )
+
+
 def _print_scoreboard(place: Home) -> None:
     from cf_pipeline.models.exporting import scoreboards
 
@@ -154,6 +177,7 @@ def _print_scoreboard(place: Home) -> None:
         out.print()
         out.print(table)
     out.print("\n* chosen on validation. Values with 95 % intervals; docs/evaluation.md says how.")
+    print_what_folds_say(place)
     out.print(
         "Next: cf-pipeline ui, cf-pipeline status, cf-pipeline export embeddings FILE.parquet"
     )

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -52,6 +52,7 @@ def crossvalidate(
 
     Example: cf-pipeline crossvalidate --folds 5 --budget demo --save docs/results/mine.json
     """
+    from cf_pipeline.benchmark.saved import SavedBoard
     from cf_pipeline.models.crossvalidation import Folds
 
     place = located(home)
@@ -61,16 +62,14 @@ def crossvalidate(
     validation.compute(jobs)
     board = validation.scoreboard()
     if save is not None:
-        save.parent.mkdir(parents=True, exist_ok=True)
-        facts = {**_provenance(), "folds": folds, "rows": board.to_dicts()}
-        save.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        SavedBoard(**_provenance(), folds=folds, rows=board).write(save)
     if as_json:
         typer.echo(json.dumps(board.to_dicts()))
     else:
         _print_board(board, folds)
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance() -> dict[str, str]:
     """What a figure stands beside: command, commit, day and hardware."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False

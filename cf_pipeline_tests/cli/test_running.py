@@ -9,7 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cf_pipeline.benchmark.pooling import POOLED_SCHEMA
+from cf_pipeline.benchmark.saved import SavedBoard
+from cf_pipeline.cli import running
 from cf_pipeline.configuration.choices import Choices
+from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.storage.home import Home
 from cf_pipeline_tests.cli.conftest import Command
 from cf_pipeline_tests.cli.spoiling import (
@@ -40,6 +44,30 @@ def test_a_run_says_what_changed_and_what_was_done(at_home: Lab, cf: Command) ->
     assert Choices.read(at_home.home.config_path).set["split.seed"] == 5
     forced = cf("run", "--select", "project_split", "--force")
     assert forced.out.startswith("1 assets computed")
+
+
+def test_a_run_says_what_folds_of_its_data_set_gave(
+    at_home: Lab,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(running, "RESULTS", tmp_path)
+    running.print_what_folds_say(at_home.home)
+    assert "cf-pipeline crossvalidate --folds 5 pools five" in capsys.readouterr().out
+    rows = [
+        {"feature_set": name, "measure": "ndcg_at_10", "reference": "imagenet", "value": 0.3}
+        | {"difference": difference, "low": -0.01, "high": 0.05, "n_queries": 9, "n_groups": 4}
+        | {"chosen": name == "chosen"}
+        for name, difference in (("color", -0.2), ("chosen", 0.02))
+    ]
+    facts = ("cf-pipeline crossvalidate --folds 5", "abc", "2026-11-27", "2 cores", 5)
+    board = SavedBoard(*facts, pl.DataFrame(rows, schema=POOLED_SCHEMA))
+    board.write(tmp_path / f"{load_dataset(at_home.world / 'dataset.toml').name}.json")
+    running.print_what_folds_say(at_home.home)
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "Over 5 folds, `cf-pipeline crossvalidate --folds 5` at abc gave" in said
+    assert "chosen layers minus imagenet: ndcg_at_10 +0.020 [-0.010, +0.050]." in said
 
 
 def test_the_first_choices_are_stored_with_absolute_paths(

@@ -1,0 +1,71 @@
+"""A scoreboard pooled over folds as a file: what `crossvalidate --save` keeps and others read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cf_pipeline.benchmark.pooling import CHOSEN, POOLED_SCHEMA
+from cf_pipeline.benchmark.report import difference_cell
+from cf_pipeline.errors import DataError
+
+
+@dataclass(frozen=True)
+class SavedBoard:
+    """The pooled table beside what gave it.
+
+    Attributes:
+        command: as it was typed.
+        commit: of the code.
+        date: ISO 8601, UTC.
+        hardware: cores and architecture.
+        folds: how many.
+        rows: of POOLED_SCHEMA.
+    """
+
+    command: str
+    commit: str
+    date: str
+    hardware: str
+    folds: int
+    rows: pl.DataFrame
+
+    def write(self, file: Path) -> None:
+        """As JSON; folders on the way are made."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({**vars(self), "rows": self.rows.to_dicts()}, indent=1)
+        file.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, file: Path) -> SavedBoard:
+        """What `write` wrote.
+
+        Raises:
+            DataError: it did not write this.
+        """
+        names = [field.name for field in fields(cls)]
+        try:
+            facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{file} cannot be read: {error}. Expected JSON with {names}."
+            ) from error
+        missing = [name for name in names if name not in facts]
+        if missing or not facts["rows"]:
+            raise DataError(
+                f"{file} lacks {', '.join(missing) or 'rows'}; expected what `cf-pipeline "
+                "crossvalidate --save FILE` writes. Make it again."
+            )
+        rows = pl.DataFrame(facts["rows"], schema=POOLED_SCHEMA)
+        return cls(**{**{name: facts[name] for name in names}, "rows": rows})
+
+    def chosen_minus(self, reference: str) -> dict[str, str]:
+        """What the chosen layers are above a feature set: measure to `+0.037 [+0.013, +0.067]`."""
+        rows = self.rows.filter(feature_set=CHOSEN, reference=reference)
+        return {
+            measure: difference_cell(rows.filter(measure=measure)) for measure in rows["measure"]
+        }
