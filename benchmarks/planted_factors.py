@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=2000, help="projects")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--users", type=int, default=2000, help="who came for 24 projects each")
+    parser.add_argument("--users", type=int, default=4000, help="who came for 24 projects each")
     parser.add_argument("--factors", type=int, default=64, help="of the matrix; the truth has 6")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()

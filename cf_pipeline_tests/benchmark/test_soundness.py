@@ -215,6 +215,7 @@ def verdicts(leak: float, sizes: tuple[int, ...], n: int) -> list[Verdict]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(3,) * 80, SKEWED], ids=["even", "skewed"])
 def test_a_sound_protocol_warns_one_time_in_twenty_at_most(sizes: tuple[int, ...]) -> None:
     n = 200

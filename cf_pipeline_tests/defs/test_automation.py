@@ -83,7 +83,9 @@ MATRIX = {
 }
 
 
-@pytest.mark.parametrize("name", MATRIX)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in KILLED)) for n in MATRIX]
+)
 def test_what_follows_a_change(open_world: OpenWorld, name: str) -> None:
     graph, steps = MATRIX[name]
     with open_world(graph, on_disk=name in KILLED) as world:

@@ -149,6 +149,7 @@ def test_rows_that_break_a_rule_are_refused_whole(
     assert bench.warehouse.frame("project_split").equals(tiny.SPLIT)
 
 
+@pytest.mark.slow
 def test_killed_between_commit_and_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The record decides: the rows are there, so they are not computed again."""
     rows = {"project_split": tiny.SPLIT}

@@ -80,6 +80,7 @@ def _start(code: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_processes_that_write_and_read_take_turns(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"  # not there yet: the first to come makes it
     processes = [_start(WRITE_AND_READ, path, number) for number in range(3)]
