@@ -13,10 +13,11 @@ from cf_pipeline.defs import (
     interactions,
     jobs,
     resources,
+    retrieval,
     vision,
 )
 
-GROUPS = (interactions, factorization, vision, baselines, benchmark)
+GROUPS = (interactions, factorization, vision, baselines, benchmark, retrieval)
 
 
 @dg.definitions

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from cf_pipeline.benchmark.report import markdown
@@ -87,7 +88,7 @@ class Table:
         rows = []
         for name in names:
             cells = self._by_name[name].values()
-            seconds = sum(cell["facts"]["seconds"] for cell in cells) / len(cells)
+            seconds = median(cell["facts"]["seconds"] for cell in cells)
             places = (("validation", "ndcg"), ("test", "triplet"), ("test", "ndcg"))
             figures = [str(self.row(name, *place)) for place in places]
             rows.append([name, str(len(cells)), *figures, f"{seconds:.0f}"])

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.pictures import picture
+from cf_pipeline.defs.pictures import cluster_pictures, picture
 from cf_pipeline.factorization import soundness
 from cf_pipeline.recompute.stage import Output, Stage
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 PAIRS = ("user_id", "project_id", "confidence")
 FITTED = ("factorization.method", "factorization.n_factors", "factorization.seed")
 """What a fit depends on."""
+WORDS_SHOWN = 10
+"""At most so many words of each source tell a cluster apart."""
 
 
 @stage_asset(
@@ -42,6 +44,38 @@ def latent_factors(stage: Stage) -> Output:
         {"latent_factors": placed.table},
         {**summarize(placed), "objective": picture(curve, "objective per iteration")},
         started_from=started_from,
+    )
+
+
+@stage_asset(
+    group="factorization",
+    parents=("latent_factors", "raw_projects", "raw_interactions", "covers"),
+    reads=("factorization.n_clusters", "factorization.seed", "dataset.words"),
+    kinds=("scikitlearn",),
+)
+def latent_clusters(stage: Stage) -> Output:
+    """What lies together in latent space, and the words that tell it apart.
+
+    k-means on factors at length 1. Words are tags, titles, boards and fields, by log-odds against
+    all other clusters.
+    """
+    from cf_pipeline.factorization.cluster_examples import cluster_examples
+    from cf_pipeline.factorization.cluster_words import cluster_words, words_of_projects
+    from cf_pipeline.factorization.clusters import cluster_table
+
+    config = stage.configuration.factorization
+    clusters = cluster_table(stage.frame("latent_factors"), config.n_clusters, config.seed)
+    words = words_of_projects(
+        stage.frame("raw_projects"),
+        stage.frame("raw_interactions", "user_id", "project_id"),
+        stage.section("dataset.words")["board_user"],
+    )
+    told = cluster_words(clusters, words, WORDS_SHOWN)
+    covers = stage.frame("covers", "project_id", "path", "look_group", where="status = 'ok'")
+    examples = list(cluster_examples(clusters, told, covers))
+    return Output(
+        {"latent_clusters": clusters, "cluster_words": told},
+        {"clusters": len(examples), "words": told.height, **cluster_pictures(examples)},
     )
 
 

@@ -1,14 +1,18 @@
 """Pictures and tables as metadata that the UI shows."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from cf_pipeline.interactions.config import PruningConfig
 
+CLUSTERS_A_PICTURE = 12
+"""So that covers are recognized in 100 KB."""
+
 if TYPE_CHECKING:
+    from cf_pipeline.factorization.cluster_examples import ClusterExample
     from cf_pipeline.interactions.pruning import PruningReport
 
 
@@ -16,6 +20,20 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     """An inline image; the figures are below 100 KB each, so the event log stays small."""
     encoded = base64.b64encode(png).decode()
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{encoded})")
+
+
+def cluster_pictures(examples: "Sequence[ClusterExample]") -> dict[str, dg.MarkdownMetadataValue]:
+    """Covers of every cluster under its words, twelve clusters a picture."""
+    from cf_pipeline.figures.panels import captioned_rows
+
+    shown = {}
+    for start in range(0, len(examples), CLUSTERS_A_PICTURE):
+        some = examples[start : start + CLUSTERS_A_PICTURE]
+        name = f"clusters {some[0].cluster} to {some[-1].cluster}"
+        title = f"Nearest to the centres of {name}"
+        png = captioned_rows([e.covers for e in some], [e.caption for e in some], title)
+        shown[name.replace(" ", "_")] = picture(png, name)
+    return shown
 
 
 def with_tables(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -23,6 +23,12 @@ class FactorizationConfig(BaseModel):
         lt=1,
         description="Share of each user's train events that factor_scores hides to rank them.",
     )
+    n_clusters: int | None = Field(
+        None,
+        ge=2,
+        description="Clusters that latent_clusters shows; none: the root of half of the train "
+        "projects, at most 64.",
+    )
     max_users: int = Field(
         10_000, ge=1, description="Most users that factor_scores ranks for, chosen by key of id."
     )

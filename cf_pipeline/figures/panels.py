@@ -75,6 +75,33 @@ def retrieval_panel(
     return canvas.png()
 
 
+def captioned_rows(rows: Sequence[Sequence[Path]], captions: Sequence[str], title: str) -> bytes:
+    """Rows of covers, each under a line of words.
+
+    Args:
+        rows: covers, in the order given.
+        captions: a line over each row; as many as rows.
+        title: what is shown.
+
+    Returns:
+        PNG bytes.
+
+    Raises:
+        ValueError: not as many captions as rows.
+    """
+    n_columns = max((len(row) for row in rows), default=1)
+    caption_height = 18
+    side = _tile_side(sum(len(row) for row in rows), n_columns)
+    step = caption_height + side + 2 * GAP
+    canvas = _Canvas((n_columns * (side + GAP), len(rows) * step), side, title)
+    for number, (row, caption) in enumerate(zip(rows, captions, strict=True)):
+        top = number * step
+        canvas.write(caption, 0, top)
+        for column, path in enumerate(row):
+            canvas.tile(path, column * (side + GAP), top + caption_height)
+    return canvas.png()
+
+
 def contact_sheet(paths: Sequence[Path], columns: int, title: str = "Covers") -> bytes:
     """Covers in rows, in the order given.
 

@@ -70,6 +70,7 @@ class Dataset(Description):
                 "min_degree": self.truth.min_degree,
             },
             "dataset.split": self.split.model_dump(mode="json"),
+            "dataset.words": {"board_user": self.users.board_user},
         }
 
 

@@ -118,16 +118,26 @@ class Covers(_Section):
 
 
 class Users(_Section):
-    """`[users]`: who is left out, and how an owner is written as a user."""
+    """`[users]`: who is left out, and how an owner and a board are written as users."""
 
     owner_user: str = Field(
         "{owner}",
         description="The user_id of an owner, {owner} standing for the owner's name.",
     )
+    board_user: str | None = Field(
+        None,
+        description="The user_id of a board, {board} standing for its name, which then is a word "
+        "of what is on it; none: no user is a board.",
+    )
     exclude_users: Texts = Field((), description="Users left out of the matrix and of the truth.")
 
     @model_validator(mode="after")
-    def _owner_stands_in_pattern(self) -> Users:
+    def _names_stand_in_patterns(self) -> Users:
+        if self.board_user is not None and "{board}" not in self.board_user:
+            raise ValueError(
+                f"board_user must contain {{board}}, the place of the board's name, "
+                f"got {self.board_user!r}; for instance 'board:{{board}}'"
+            )
         if "{owner}" not in self.owner_user:
             raise ValueError(
                 f"owner_user must contain {{owner}}, the place of the owner's name, "

@@ -17,6 +17,7 @@ from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.sources.dataset import Dataset
 from cf_pipeline.sources.findings import (
     Finding,
+    boards_findings,
     covers_findings,
     excluded_users_findings,
     groups_findings,
@@ -55,6 +56,7 @@ def examine(dataset: Dataset, limits: Limits) -> list[Finding]:
             findings.extend(kinds_findings(con, dataset))
             findings.extend(times_findings(con))
             findings.extend(excluded_users_findings(con, dataset))
+            findings.extend(boards_findings(con, dataset))
         if interactions and projects:
             findings.extend(joins_findings(con))
             findings.extend(owners_findings(con, dataset))

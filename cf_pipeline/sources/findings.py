@@ -168,6 +168,21 @@ def owners_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterato
     yield _looked_at("owner_user", message, n_users > 0, remedy)
 
 
+def boards_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
+    """Whether users are boards, where they are said to be."""
+    if dataset.users.board_user is None:
+        return
+    before, _, after = dataset.users.board_user.partition("{board}")
+    (n,) = _row(
+        con,
+        f"SELECT count(DISTINCT user_id) FROM loaded_interactions WHERE "
+        f"starts_with(user_id, {literal(before)}) AND ends_with(user_id, {literal(after)})",
+    )
+    message = f"{n:,} users are boards, written {dataset.users.board_user!r}"
+    remedy = "Set users.board_user to how a board's user_id is written, or leave it out."
+    yield _looked_at("board_user", message, n > 0, remedy)
+
+
 def groups_findings(con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """By what projects will be held out."""
     n, with_group, with_owner = _row(

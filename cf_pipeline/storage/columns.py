@@ -30,6 +30,7 @@ SPLITS = frozenset({"train", "validation", "test"})
 FACTOR_MODELS = frozenset({"factors", "popularity"})
 COVER_STATUSES = frozenset({"ok", "missing", "unreadable"})
 SIDES = frozenset({"user", "project"})
+WORD_SOURCES = frozenset({"tag", "title", "board", "field", "subfield"})
 ROLES = frozenset({"champion", "challenger", "best"})
 ATTEMPT_OUTCOMES = frozenset({"running", "done", "failed", "interrupted"})
 

@@ -21,6 +21,7 @@ from cf_pipeline.storage.columns import (
     SIDES,
     SPLITS,
     VALUE,
+    WORD_SOURCES,
 )
 from cf_pipeline.storage.schema import VECTOR, Column, Table, required
 
@@ -48,6 +49,51 @@ FACTORIZATION = (
             Column("n_users", "BIGINT", "Users the mean is over."),
         ),
         key=("model", "metric"),
+    ),
+    Table(
+        "latent_clusters",
+        "What lies together in latent space.",
+        (
+            required("cluster", "INTEGER", "Its number, the largest by train projects is 0."),
+            required("side", "VARCHAR", "Whose factors.", SIDES),
+            required("id", "VARCHAR", "Outside key of the user or project."),
+            required(
+                "distance",
+                "FLOAT",
+                "Of its factors, at length 1, to the centre; Euclidean, 0 to 2.",
+            ),
+        ),
+        key=("side", "id"),
+    ),
+    Table(
+        "cluster_words",
+        "Words that a cluster's projects have more often than others'.",
+        (
+            required("cluster", "INTEGER", "Number of the cluster."),
+            required("source", "VARCHAR", "Where the word stands.", WORD_SOURCES),
+            required("word", "VARCHAR", "The word, as it stands there; of titles in lower case."),
+            required("z", "DOUBLE", "Log-odds against all other clusters in standard deviations."),
+            required("n_projects", "BIGINT", "Projects of the cluster that have it."),
+            required("share", "DOUBLE", "Of the cluster's projects, 0 to 1."),
+        ),
+        key=("cluster", "source", "word"),
+    ),
+)
+
+RETRIEVAL = (
+    Table(
+        "similar_projects",
+        "The nearest projects of each, by cosine.",
+        (
+            MODEL_VERSION,
+            FEATURE_SET,
+            PROJECT,
+            required("rank", "INTEGER", "1 is the nearest."),
+            required("neighbour_id", "VARCHAR", "Outside key of the project that is near."),
+            required("cosine", "FLOAT", "Between the two, -1 to 1."),
+        ),
+        key=("model_version", "feature_set", "project_id", "rank"),
+        scope="model_version",
     ),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cf_pipeline.storage.bookkeeping import BOOKKEEPING
 from cf_pipeline.storage.input_tables import INTERACTIONS
-from cf_pipeline.storage.model_tables import BASELINES, FACTORIZATION, VISION
+from cf_pipeline.storage.model_tables import BASELINES, FACTORIZATION, RETRIEVAL, VISION
 from cf_pipeline.storage.schema import Table
 from cf_pipeline.storage.score_tables import BENCHMARK, PROMOTION
 
@@ -19,6 +19,7 @@ TABLES: dict[str, Table] = {
         FACTORIZATION,
         VISION,
         BASELINES,
+        RETRIEVAL,
         BENCHMARK,
         PROMOTION,
         BOOKKEEPING,
@@ -29,6 +30,7 @@ TABLES: dict[str, Table] = {
 _COMPANIONS = {
     "raw_interactions": ("raw_interactions_rejected",),
     "raw_projects": ("raw_projects_rejected",),
+    "latent_clusters": ("cluster_words",),
     "training_set": ("validation_relevances",),
     "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),

@@ -30,6 +30,7 @@ BELOW_THE_NETWORK = {
     "cold_start_scores",
     "benchmark_scores",
     "promoted_model",
+    "similar_projects",
 }
 
 
@@ -82,6 +83,7 @@ def test_an_interaction_reaches_what_is_made_of_interactions(there: Place) -> No
         "pruned_matrix",
         "latent_factors",
         "factor_scores",
+        "latent_clusters",
         "ridge_embeddings",
         "training_set",
         *BELOW_THE_NETWORK,
@@ -100,10 +102,11 @@ def test_a_cover_outside_the_training_set_is_embedded_and_scored(there: Place) -
     assert project not in trained_on["project_id"]
     computed = there.settle()
     assert_each_once_and_in_order(computed)
-    scores = {"similarity_scores", "cold_start_scores"}
+    scores = {"similarity_scores", "cold_start_scores", "similar_projects"}
     reached = {"covers", *edits.EMBEDDERS, "ridge_embeddings", *scores}
-    # Who reads covers looks; what the split, the matrix and the training set take of them stayed.
-    stopped = {"project_split", "pruned_matrix", "training_set"}
+    # Who reads covers looks; what the split, the matrix and the training set take of them stayed,
+    # and clusters show covers but are made of factors.
+    stopped = {"project_split", "pruned_matrix", "training_set", "latent_clusters"}
     assert set(computed) == reached | stopped | {"promoted_model"}
     assert reached <= changed(before, there.versions()) <= reached | {"promoted_model"}
     assert there.covers_embedded() == {

@@ -28,6 +28,7 @@ DEAR = {
     "similarity_scores",
     "cold_start_scores",
     "benchmark_scores",
+    "similar_projects",
 }
 
 

@@ -68,7 +68,7 @@ def test_open_clip_art_counts_as_its_design_says() -> None:
 def test_the_doctor_has_nothing_to_say_of_open_clip_art() -> None:
     findings = examine(load_dataset(OPENCLIPART / "dataset.toml"), LIMITS)
     assert {finding.level for finding in findings} == {"ok"}
-    assert len(findings) == 8
+    assert len(findings) == 9
 
 
 def test_the_list_of_excluded_boards_is_the_computed_one(tmp_path: Path) -> None:

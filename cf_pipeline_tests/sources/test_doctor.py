@@ -155,6 +155,14 @@ def test_owners_who_are_no_users(make_dataset: DatasetMaker) -> None:
     assert "0 of 1 owners occur as users, written 'contributor:{owner}'" in owners.message
 
 
+@pytest.mark.parametrize(("pattern", "level"), [("u{board}", "ok"), ("b:{board}", "warning")])
+def test_boards_that_do_not_occur(make_dataset: DatasetMaker, pattern: str, level: str) -> None:
+    dataset = make_dataset(rest=f"[users]\nboard_user = '{pattern}'")
+    [boards] = of(dataset, "board_user")
+    assert boards.level == level
+    assert boards.message.endswith(f"users are boards, written '{pattern}'")
+
+
 def test_nothing_to_hold_out_by(make_dataset: DatasetMaker) -> None:
     [split] = of(make_dataset(), "split")
     assert split.level == "warning"

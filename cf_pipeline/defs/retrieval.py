@@ -1,0 +1,29 @@
+"""Group retrieval: what lies near."""
+
+import polars as pl
+
+from cf_pipeline.defs.assets import stage_asset
+from cf_pipeline.recompute.stage import Output, Stage
+
+
+@stage_asset(
+    group="retrieval",
+    parents=(
+        "latent_factors",
+        "training_set",
+        "trained_cnn",
+        "embeddings",
+        "imagenet_embeddings",
+        "similarity_scores",
+    ),
+    reads=("benchmark.imagenet_form",),
+)
+def similar_projects(stage: Stage) -> Output:
+    """The ten nearest projects of each: in latent space, by our features and by ImageNet's."""
+    from cf_pipeline.models.similar import SPACES, neighbours_in
+
+    model = stage.version("trained_cnn")
+    tables = [neighbours_in(stage, space, model) for space in SPACES]
+    table = pl.concat(tables).with_columns(model_version=pl.lit(model))
+    counts = dict(table.group_by("feature_set").len().sort("feature_set").iter_rows())
+    return Output({"similar_projects": table}, counts, scope=model)

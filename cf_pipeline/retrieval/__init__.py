@@ -1,0 +1,1 @@
+"""Finding what lies near: exact search by cosine."""
