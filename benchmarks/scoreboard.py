@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from cf_pipeline.benchmark.report import markdown, pooled_boards
-from cf_pipeline.benchmark.saved import SavedBoard
+from cf_pipeline.models.saved_board import SavedBoard
 from trials.report import write_block
 
 REPOSITORY = Path(__file__).parents[1]

@@ -26,6 +26,21 @@ def equals(column: str, value: str) -> str:
     return f"{quoted(column)} = {literal(value)}"
 
 
+def written_as(column: str, pattern: str | None, place: str) -> str:
+    """The condition that a column is a pattern with some name in it; no pattern: none is.
+
+    Args:
+        column: of text.
+        pattern: such as `board:{board}`.
+        place: where the name stands in it, `{board}`.
+    """
+    if pattern is None:
+        return "false"
+    before, _, after = pattern.partition(place)
+    name = quoted(column)
+    return f"starts_with({name}, {literal(before)}) AND ends_with({name}, {literal(after)})"
+
+
 def path_literal(path: Path) -> str:
     """A path as an SQL value; brackets and stars in a file's own name are no pattern."""
     return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))

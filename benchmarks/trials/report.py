@@ -88,6 +88,7 @@ class Table:
         rows = []
         for name in names:
             cells = self._by_name[name].values()
+            # A cell that ran while the machine did something else is no measure of the others.
             seconds = median(cell["facts"]["seconds"] for cell in cells)
             places = (("validation", "ndcg"), ("test", "triplet"), ("test", "ndcg"))
             figures = [str(self.row(name, *place)) for place in places]

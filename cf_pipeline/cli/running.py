@@ -25,11 +25,11 @@ from cf_pipeline.configuration.choices import Choices, Configuration, resolve
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
-"""Of a checkout; whoever has installed a wheel has none."""
-
 if TYPE_CHECKING:
     from cf_pipeline.vision.backbones.backbone import Backbone
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+"""What the default recipe gave, of a checkout; whoever has installed a wheel has none."""
 
 
 def run(
@@ -150,12 +150,12 @@ def _networks(configuration: Configuration) -> list[tuple[Backbone, int]]:
 def print_what_folds_say(place: Home) -> None:
     """One split decides little: what this data set's folds gave, where a checkout has it."""
     from cf_pipeline.benchmark.feature_sets import IMAGENET
-    from cf_pipeline.benchmark.saved import SavedBoard
+    from cf_pipeline.models.saved_board import SavedBoard
     from cf_pipeline.sources.dataset import load_dataset
 
-    name = load_dataset(resolve(Choices.read(place.config_path)).dataset).name
-    file = RESULTS / f"{name}.json"
-    if not file.is_file():
+    chosen = resolve(Choices.read(place.config_path))
+    file = RESULTS / f"{load_dataset(chosen.dataset).name}.json"
+    if chosen.recipe != Choices().recipe or not file.is_file():
         out.print("One split decides little: cf-pipeline crossvalidate --folds 5 pools five.")
         return
     board = SavedBoard.read(file)

@@ -52,8 +52,8 @@ def crossvalidate(
 
     Example: cf-pipeline crossvalidate --folds 5 --budget demo --save docs/results/mine.json
     """
-    from cf_pipeline.benchmark.saved import SavedBoard
     from cf_pipeline.models.crossvalidation import Folds
+    from cf_pipeline.models.saved_board import SavedBoard
 
     place = located(home)
     choices = choices_of(place, dataset, recipe, budget, set_ or [])

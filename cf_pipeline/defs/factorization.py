@@ -6,6 +6,7 @@ from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import cluster_pictures, picture
 from cf_pipeline.factorization import soundness
 from cf_pipeline.recompute.stage import Output, Stage
+from cf_pipeline.sql import written_as
 
 if TYPE_CHECKING:
     from cf_pipeline.factorization.factorizer import Fitting
@@ -65,11 +66,10 @@ def latent_clusters(stage: Stage) -> Output:
 
     config = stage.configuration.factorization
     clusters = cluster_table(stage.frame("latent_factors"), config.n_clusters, config.seed)
-    words = words_of_projects(
-        stage.frame("raw_projects"),
-        stage.frame("raw_interactions", "user_id", "project_id"),
-        stage.section("dataset.words")["board_user"],
-    )
+    pattern = stage.section("dataset.words")["board_user"]
+    are_boards = written_as("user_id", pattern, "{board}")
+    boards = stage.frame("raw_interactions", "user_id", "project_id", where=are_boards)
+    words = words_of_projects(stage.frame("raw_projects"), boards, pattern)
     told = cluster_words(clusters, words, WORDS_SHOWN)
     covers = stage.frame("covers", "project_id", "path", "look_group", where="status = 'ok'")
     examples = list(cluster_examples(clusters, told, covers))

@@ -7,7 +7,6 @@ import polars as pl
 
 from cf_pipeline.metrics.log_odds import log_odds_scores
 
-SOURCES = ("tag", "title", "board", "field", "subfield")
 WORDS_SCHEMA = {
     "cluster": pl.Int32,
     "source": pl.String,
@@ -24,15 +23,14 @@ _RARE = 3
 
 
 def words_of_projects(
-    projects: pl.DataFrame, events: pl.DataFrame, board_user: str | None
+    projects: pl.DataFrame, boards: pl.DataFrame, board_user: str | None
 ) -> pl.DataFrame:
     """Every word of every project, once for each source.
 
     Args:
         projects: `project_id, title, field, subfield, tags`.
-        events: `user_id, project_id`.
-        board_user: how a board that is a user is written, with `{board}` for its name; None:
-            no user is one.
+        boards: `user_id, project_id`, events of users that are boards.
+        board_user: how they are written, with `{board}` for the name; None: no user is one.
 
     Returns:
         `project_id, source, word`. Words of titles are runs of three letters and more.
@@ -48,9 +46,7 @@ def words_of_projects(
     if board_user is not None:
         before, _, after = board_user.partition("{board}")
         name = pl.col("user_id").str.strip_prefix(before).str.strip_suffix(after)
-        is_board = pl.col("user_id").str.starts_with(before)
-        is_board &= pl.col("user_id").str.ends_with(after)
-        given["board"] = events.filter(is_board).select("project_id", word=name)
+        given["board"] = boards.select("project_id", word=name)
     return pl.concat([
         rows.drop_nulls().unique().select("project_id", pl.lit(source).alias("source"), "word")
         for source, rows in given.items()
@@ -70,7 +66,7 @@ def cluster_words(clusters: pl.DataFrame, words: pl.DataFrame, k: int) -> pl.Dat
     """
     members = clusters.filter(side="project").select("cluster", project_id="id")
     told = words.join(members, on="project_id")
-    tables = [_of_source(told.filter(source=source), members) for source in SOURCES]
+    tables = [_of_source(rows, members) for rows in told.sort("source").partition_by("source")]
     table = pl.concat([pl.DataFrame(schema=WORDS_SCHEMA), *(t for t in tables if t is not None)])
     ordered = table.sort("cluster", "source", -pl.col("z"), "word")
     return ordered.group_by("cluster", "source", maintain_order=True).head(k)

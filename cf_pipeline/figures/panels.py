@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 GAP = 4
 QUERY_GAP = 16
 """Pixels between tiles, and between a query and its neighbors."""
+CAPTION_HEIGHT = 16
 TILES = ((80, 60), (160, 48), (300, 36))
 """Up to so many covers, a tile of so many pixels: what keeps its colors in 100 KB."""
 MAX_WIDTH = 1100
@@ -61,18 +62,7 @@ def retrieval_panel(
     Raises:
         ValueError: not as many captions as rows.
     """
-    n_columns = max((len(row) for row in rows), default=1)
-    caption_height = 16
-    side = _tile_side(sum(len(row) for row in rows), n_columns)
-    step = side + caption_height + GAP
-    canvas = _Canvas((n_columns * (side + GAP) + QUERY_GAP, len(rows) * step), side, title)
-    for number, (row, caption) in enumerate(zip(rows, captions, strict=True)):
-        top = number * step
-        for column, path in enumerate(row):
-            left = column * (side + GAP) + (QUERY_GAP if column else 0)
-            canvas.tile(path, left, top, framed=column == 0)
-        canvas.write(caption, 0, top + side + 2)
-    return canvas.png()
+    return _rows_of_covers(rows, captions, title, of_queries=True)
 
 
 def captioned_rows(rows: Sequence[Sequence[Path]], captions: Sequence[str], title: str) -> bytes:
@@ -89,16 +79,25 @@ def captioned_rows(rows: Sequence[Sequence[Path]], captions: Sequence[str], titl
     Raises:
         ValueError: not as many captions as rows.
     """
+    return _rows_of_covers(rows, captions, title, of_queries=False)
+
+
+def _rows_of_covers(
+    rows: Sequence[Sequence[Path]], captions: Sequence[str], title: str, *, of_queries: bool
+) -> bytes:
+    """Rows with captions: under the row, whose first cover stands apart, or over it."""
     n_columns = max((len(row) for row in rows), default=1)
-    caption_height = 18
     side = _tile_side(sum(len(row) for row in rows), n_columns)
-    step = caption_height + side + 2 * GAP
-    canvas = _Canvas((n_columns * (side + GAP), len(rows) * step), side, title)
+    apart = QUERY_GAP if of_queries else 0
+    step = side + CAPTION_HEIGHT + 2 * GAP
+    canvas = _Canvas((n_columns * (side + GAP) + apart, len(rows) * step), side, title)
     for number, (row, caption) in enumerate(zip(rows, captions, strict=True)):
         top = number * step
-        canvas.write(caption, 0, top)
         for column, path in enumerate(row):
-            canvas.tile(path, column * (side + GAP), top + caption_height)
+            left = column * (side + GAP) + (apart if column else 0)
+            below = 0 if of_queries else CAPTION_HEIGHT
+            canvas.tile(path, left, top + below, framed=of_queries and column == 0)
+        canvas.write(caption, 0, top + side + 2 if of_queries else top)
     return canvas.png()
 
 

@@ -23,6 +23,12 @@ def exported_form(warehouse: Warehouse, model: str) -> str | None:
     return str(chosen["form"].item()) if chosen.height else None
 
 
+def train_projects(warehouse: Warehouse) -> tuple[str, ...]:
+    """Those whose mean is taken from features before cosines."""
+    trained = warehouse.frame("training_set", ("project_id",), where=equals("split", "train"))
+    return tuple(trained["project_id"].sort().to_list())
+
+
 def in_form(
     warehouse: Warehouse, rows: pl.DataFrame, name: str | None, imagenet_form: Form
 ) -> pl.Series:
@@ -45,8 +51,7 @@ def in_form(
         where = equals("feature_set", beside.name)
         table = warehouse.frame(str(beside.table), ("project_id", beside.column), where=where)
         given[beside.name] = indexed(table, "project_id", beside.column)
-    trained = warehouse.frame("training_set", ("project_id",), where=equals("split", "train"))
-    train = tuple(trained["project_id"].sort().to_list())
+    train = train_projects(warehouse)
     vectors = {n: as_compared(n, v, train, imagenet_form).rows(ids) for n, v in given.items()}
     whole = unit_norm(wanted.of(vectors))
     return pl.Series(np.ascontiguousarray(whole), dtype=pl.Array(pl.Float32, whole.shape[1]))

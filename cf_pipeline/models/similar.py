@@ -6,7 +6,7 @@ import polars as pl
 
 from cf_pipeline.benchmark.feature_sets import COLLABORATIVE, IMAGENET, LATENT_FACTORS
 from cf_pipeline.benchmark.features import Form, as_compared
-from cf_pipeline.models.forms import exported_form, in_form
+from cf_pipeline.models.forms import exported_form, in_form, train_projects
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.retrieval.exact import ExactSearch
 from cf_pipeline.sql import equals
@@ -48,9 +48,10 @@ def places_in(warehouse: Warehouse, space: str, model: str, imagenet_form: Form)
     if space == IMAGENET:
         where = equals("feature_set", IMAGENET)
         rows = warehouse.frame("imagenet_embeddings", ("project_id", "features"), where=where)
-        trained = warehouse.frame("training_set", ("project_id",), where=equals("split", "train"))
-        train = tuple(trained["project_id"].sort().to_list())
+        train = train_projects(warehouse)
         return as_compared(IMAGENET, indexed(rows, "project_id", "features"), train, imagenet_form)
+    if space != COLLABORATIVE:
+        raise ValueError(f"{space} is none of {SPACES}")
     rows = warehouse.frame("embeddings", where="model_version = ?", parameters=[model])
     name = exported_form(warehouse, model)
     whole = rows.select("project_id", features=in_form(warehouse, rows, name, imagenet_form))

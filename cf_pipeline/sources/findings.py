@@ -16,7 +16,7 @@ import duckdb
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.sources.dataset import Dataset
 from cf_pipeline.sources.files import cover_paths
-from cf_pipeline.sql import literal
+from cf_pipeline.sql import literal, written_as
 
 MAX_COVERS_LOOKED_FOR = 20_000
 """Of more covers, every n-th is looked for, so that a large collection does not take minutes."""
@@ -172,12 +172,8 @@ def boards_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterato
     """Whether users are boards, where they are said to be."""
     if dataset.users.board_user is None:
         return
-    before, _, after = dataset.users.board_user.partition("{board}")
-    (n,) = _row(
-        con,
-        f"SELECT count(DISTINCT user_id) FROM loaded_interactions WHERE "
-        f"starts_with(user_id, {literal(before)}) AND ends_with(user_id, {literal(after)})",
-    )
+    are_boards = written_as("user_id", dataset.users.board_user, "{board}")
+    (n,) = _row(con, f"SELECT count(DISTINCT user_id) FROM loaded_interactions WHERE {are_boards}")
     message = f"{n:,} users are boards, written {dataset.users.board_user!r}"
     remedy = "Set users.board_user to how a board's user_id is written, or leave it out."
     yield _looked_at("board_user", message, n > 0, remedy)

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from cf_pipeline.benchmark.pooling import POOLED_SCHEMA
-from cf_pipeline.benchmark.saved import SavedBoard
 from cf_pipeline.cli import running
 from cf_pipeline.configuration.choices import Choices
+from cf_pipeline.models.saved_board import SavedBoard
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.storage.home import Home
 from cf_pipeline_tests.cli.conftest import Command
@@ -68,6 +68,11 @@ def test_a_run_says_what_folds_of_its_data_set_gave(
     said = capsys.readouterr().out.replace("\n", " ")
     assert "Over 5 folds, `cf-pipeline crossvalidate --folds 5` at abc gave" in said
     assert "chosen layers minus imagenet: ndcg_at_10 +0.020 [-0.010, +0.050]." in said
+    # Another recipe is not told what the default one gave.
+    path = at_home.home.config_path
+    Choices.read(path).model_copy(update={"recipe": "talk2015"}).write(path)
+    running.print_what_folds_say(at_home.home)
+    assert "pools five" in capsys.readouterr().out
 
 
 def test_the_first_choices_are_stored_with_absolute_paths(

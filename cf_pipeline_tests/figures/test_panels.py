@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cf_pipeline.figures.panels import contact_sheet, retrieval_panel
+from cf_pipeline.figures.panels import captioned_rows, contact_sheet, retrieval_panel
 from cf_pipeline.figures.style import BLUE
 
 MISSING = "#d5d9dc"
@@ -33,6 +33,9 @@ def test_queries_are_framed_and_rows_may_differ_in_length(look, share, noisy):
     pixels = look(retrieval_panel([noisy[:5], noisy[5:8]], ["first", "second, $5"]))
 
     assert share(pixels, BLUE) > 0.003
+    # Rows under a line of words have no query among them.
+    pixels = look(captioned_rows([noisy[:5], noisy[5:8]], ["first", "second"], "clusters"))
+    assert share(pixels, BLUE) == 0
 
 
 @pytest.mark.parametrize("rows", [[], [[]]])

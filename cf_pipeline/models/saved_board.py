@@ -12,6 +12,7 @@ import polars as pl
 from cf_pipeline.benchmark.pooling import CHOSEN, POOLED_SCHEMA
 from cf_pipeline.benchmark.report import difference_cell
 from cf_pipeline.errors import DataError
+from cf_pipeline.storage.home import write_whole
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class SavedBoard:
         """As JSON; folders on the way are made."""
         file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({**vars(self), "rows": self.rows.to_dicts()}, indent=1)
-        file.write_text(text + "\n", encoding="utf-8")
+        write_whole(file, text + "\n")
 
     @classmethod
     def read(cls, file: Path) -> SavedBoard:
