@@ -9,6 +9,11 @@
 Every message says what was expected, what came, and what to do about it.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class CfPipelineError(Exception):
     """Base of everything this project raises on purpose."""
@@ -28,3 +33,9 @@ class HomeBusyError(CfPipelineError):
 
 class TrainingDiedError(CfPipelineError):
     """The process that trained was killed, crashed, or failed in a way nobody foresaw."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`Did you mean 'similar'? `, with a blank after it; empty where nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {near[0]!r}? " if near else ""

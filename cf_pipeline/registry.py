@@ -8,7 +8,6 @@ Entries are given as paths, so that a method is imported when it is chosen and n
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cf_pipeline.errors import ConfigError
+from cf_pipeline.errors import ConfigError, did_you_mean
 
 DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """`package.module:Class`."""
@@ -69,8 +68,7 @@ class Registry:
             return (self.prefixes or {})[prefix]
         if DOTTED.fullmatch(name):
             return name
-        near = difflib.get_close_matches(name, self.names(), n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(name, self.names())
         also = [f"{prefix}:<model>" for prefix in self.prefixes or {}]
         raise ConfigError(
             f"there is no {self.sort} {name!r}. {hint}Expected one of "

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from cf_pipeline.benchmark.pool import Pool
 from cf_pipeline.benchmark.scorers import CosineScorer
@@ -79,4 +78,6 @@ def _spearman(values: Floats | Matrix, popularity: Indices) -> float | None:
     rounded = np.round(values.astype(np.float64), 6)
     if len(np.unique(rounded)) < 2 or len(np.unique(popularity)) < 2:
         return None
-    return float(stats.spearmanr(rounded, popularity).statistic)
+    from scipy.stats import spearmanr  # loads slowly, and every command loads the tables' words
+
+    return float(spearmanr(rounded, popularity).statistic)

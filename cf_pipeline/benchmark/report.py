@@ -173,6 +173,11 @@ def _measures(scores: pl.DataFrame) -> list[str]:
     return first + sorted(answered - set(first))
 
 
+def value_cell(row: pl.DataFrame) -> str:
+    """`0.652 [0.611, 0.690]`, empty where there is none."""
+    return _cell(row, "value")
+
+
 def difference_cell(row: pl.DataFrame) -> str:
     """`+0.037 [+0.013, +0.067]`, empty where there is none."""
     return _cell(row, "difference")

@@ -9,20 +9,33 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
-from cf_pipeline.cli import inspecting, models, running, serving, validating
+from cf_pipeline.cli import inspecting, models, running, scoring, searching, serving, validating
+from cf_pipeline.cli.console import out
 from cf_pipeline.errors import CfPipelineError
 
 app = typer.Typer(
-    help="Image features learned from what people do.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _say(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cf-pipeline {metadata.version('cf-pipeline')}")
+        raise typer.Exit
+
+
 for command in (
     running.run,
+    searching.similar,
+    searching.recommend,
+    searching.embed,
+    scoring.scores,
     serving.ui,
     validating.crossvalidate,
     inspecting.status,
@@ -36,6 +49,22 @@ for command in (
     models.lineage,
 ):
     app.command()(command)
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which release this is.", callback=_say, is_eager=True),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors, and what --json prints.")
+    ] = False,
+) -> None:
+    """Image features learned from what people do."""
+    out.quiet = quiet
+    if quiet:
+        os.environ["TQDM_DISABLE"] = "1"
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from cf_pipeline.storage.home import HOME_VARIABLE, Home
 
 if TYPE_CHECKING:
     from cf_pipeline.recompute.staleness import StageSpec
+    from cf_pipeline.vision.backbones.backbone import Backbone
 
 out = Console(width=None if sys.stdout.isatty() else 400)
 """A terminal has its width; a file or pipe gets lines that no table wraps in."""
@@ -28,6 +29,11 @@ HomeOption = Annotated[
     typer.Option("--home", help=r"Folder of everything a run writes. \[env: CF_PIPELINE_HOME]"),
 ]
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help="A model version, or how it begins; none: the champion, which serves."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For scripts.")]
 DatasetOption = Annotated[Path | None, typer.Option(help="A dataset.toml.")]
 RecipeOption = Annotated[str | None, typer.Option(help="The method, such as modern.")]
 BudgetOption = Annotated[str | None, typer.Option(help="How much to spend: demo or full.")]
@@ -92,3 +98,31 @@ def _changes(before: Configuration, after: Configuration) -> list[str]:
         if old.get(key) != new.get(key)
     ]
     return [escape(line) for line in lines]
+
+
+def try_networks(place: Home, after: Configuration) -> None:
+    """Build networks that were chosen just now, and load their weights.
+
+    Else a name that the library does not have, a file of another network or a size that it does
+    not take would be told minutes later, and stay in config.toml.
+
+    Raises:
+        ConfigError: one cannot be had.
+    """
+    before = None
+    with contextlib.suppress(ConfigError):  # what was stored may be what is put right now
+        before = _networks(resolve(Choices.read(place.config_path)))
+    for chosen in _networks(after):
+        if before is None or chosen not in before:
+            from cf_pipeline.vision.networks import initialized
+
+            initialized(*chosen)
+
+
+def _networks(configuration: Configuration) -> list[tuple[Backbone, int]]:
+    """Every backbone with the side of its input."""
+    vision, imagenet = configuration.vision, configuration.baselines.imagenet
+    return [
+        (vision.backbone, vision.schedule.image_size),
+        (imagenet.backbone, imagenet.image_size),
+    ]

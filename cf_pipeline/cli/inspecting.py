@@ -10,7 +10,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cf_pipeline.cli.console import HomeOption, all_stages, named, out, store
+from cf_pipeline.cli.console import (
+    HomeOption,
+    ModelOption,
+    all_stages,
+    named,
+    out,
+    store,
+    try_networks,
+)
 from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import DataError
 from cf_pipeline.storage.home import Home
@@ -59,29 +67,41 @@ def _print_status(found: list[AssetStatus]) -> None:
 
 
 def config(
+    assignments: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Choices to make.")
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print everything, resolved.")] = False,
     unset: Annotated[str | None, typer.Option(help="Take a choice back.")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Show the configuration of this home, or take one choice back.
+    """Show the configuration of this home, make choices, or take one back. Nothing is computed.
 
+    Example: cf-pipeline config vision.epochs=8 budget=demo
     Example: cf-pipeline config --unset vision.epochs
     """
     place = named(home)
-    if unset is not None:
+    if assignments or unset is not None:
         place.create()
-        store(place, Choices.read(place.config_path).without(unset))
-    if show or unset is None:
         choices = Choices.read(place.config_path)
-        configuration = resolve(choices)
-        out.print(f"# {escape(str(place.config_path))}")
-        for name in ("dataset", "recipe", "budget"):
-            out.print(f"{name} = {getattr(configuration, name)}", highlight=False)
-        table = Table("key", "value", "", "meaning", box=None, pad_edge=False)
-        for key, value, meaning in configuration.fields():
-            chosen = any(k == key or k.startswith(f"{key}.") for k in choices.set)
-            table.add_row(key, escape(str(value)), "chosen" if chosen else "", escape(meaning))
-        out.print(table)
+        choices = choices if unset is None else choices.without(unset)
+        choices = choices.with_assignments(assignments or [])
+        try_networks(place, resolve(choices))
+        store(place, choices)
+    if show or not (assignments or unset):
+        _print_configuration(place)
+
+
+def _print_configuration(place: Home) -> None:
+    choices = Choices.read(place.config_path)
+    configuration = resolve(choices)
+    out.print(f"# {escape(str(place.config_path))}")
+    for name in ("dataset", "recipe", "budget"):
+        out.print(f"{name} = {getattr(configuration, name)}", highlight=False)
+    table = Table("key", "value", "", "meaning", box=None, pad_edge=False)
+    for key, value, meaning in configuration.fields():
+        chosen = any(k == key or k.startswith(f"{key}.") for k in choices.set)
+        table.add_row(key, escape(str(value)), "chosen" if chosen else "", escape(meaning))
+    out.print(table)
 
 
 def doctor(
@@ -111,29 +131,30 @@ def doctor(
 
 def export(
     what: Annotated[str, typer.Argument(help="embeddings")],
-    file: Annotated[Path, typer.Argument(help="A .parquet file to write.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="A model version, or how it begins; none: the champion, which serves."),
+    file: Annotated[Path, typer.Argument(help="A .parquet or .npy file to write.")],
+    model: ModelOption = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="parquet or npy; none: as the suffix says.")
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Write embeddings of one model to a Parquet file: ids, split, vectors.
+    """Write embeddings of one model to a file: vectors, with path, title, field, tags, split.
 
     Column `collaborative` is the form that validation chose: a layer, or one beside ImageNet's
-    features. Cosines of it are what the scoreboard ranks by.
+    features. Cosines of it are what the scoreboard ranks by. A .npy file has it alone, and a CSV
+    file beside it says what its rows are.
 
     A model without a role has those that it made while it had one.
 
     Example: cf-pipeline export embeddings embeddings.parquet
-    Example: cf-pipeline export embeddings old.parquet --model 3f1c9a
+    Example: cf-pipeline export embeddings old.npy --model 3f1c9a
     """
-    from cf_pipeline.models.exporting import export_embeddings
+    from cf_pipeline.models.exporting import as_format, export_embeddings
 
     if what != "embeddings":
         raise DataError(f"export knows embeddings, got {what!r}.")
-    place = Home.locate(home)
-    rows, version, form = export_embeddings(place, file, model)
-    out.print(f"{rows:,} embeddings of model {version} in {escape(str(file))}")
-    chosen = form or "the features layer: this model was not scored, so no form was chosen yet"
+    given = export_embeddings(Home.locate(home), file, model, as_format(file_format))
+    files = " and ".join(escape(str(path)) for path in given.files)
+    out.print(f"{given.n_rows:,} embeddings of model {given.model} in {files}")
+    chosen = given.form or "the features layer: this model was not scored, so no form was chosen"
     out.print(f"collaborative is {chosen}")

@@ -19,26 +19,37 @@ if TYPE_CHECKING:
 
 
 def models(home: HomeOption = None) -> None:
-    """Say which models there are, which serves, and how they scored when they were the newest.
+    """Say which models there are, which serves, how they scored, and what differs between them.
+
+    Scores are those of the time when a model was the newest, of the layer chosen then.
 
     Example: cf-pipeline models
     """
     from cf_pipeline.models.catalogue import PRIMARY
     from cf_pipeline.models.catalogue import models as all_models
+    from cf_pipeline.models.differing import differences
 
-    table = Table(
-        "model", "roles", "trained (UTC)", "continues", *PRIMARY, box=None, pad_edge=False
-    )
-    for model in all_models(named(home)):
+    place = named(home)
+    found = all_models(place)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", no_wrap=True, min_width=16)  # ids are copied from here
+    for title in ("roles", "trained (UTC)", *PRIMARY):
+        table.add_column(title, overflow="fold")
+    for model in found:
         scores = [f"{model.scores[m]:.3f}" if m in model.scores else "" for m in PRIMARY]
-        table.add_row(
-            model.version,
-            ", ".join(model.roles),
-            model.trained_at.strftime("%Y-%m-%d %H:%M:%S"),
-            model.started_from or "",
-            *scores,
-        )
+        when = model.trained_at.strftime("%Y-%m-%d %H:%M")
+        table.add_row(model.version, ", ".join(model.roles), when, *scores)
     out.print(table)
+    told = differences(place, [model.version for model in found])
+    for model in found:
+        if model.started_from:
+            out.print(f"{model.version} continues {model.started_from}", highlight=False)
+        if told.get(model.version):
+            lines = ", ".join(map(escape, told[model.version]))
+            out.print(
+                f"{model.version} was made with (in brackets: the newest): {lines}",
+                highlight=False,
+            )
 
 
 def promote(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from cf_pipeline.cli.console import (
     BudgetOption,
@@ -20,13 +18,12 @@ from cf_pipeline.cli.console import (
     located,
     out,
     store,
+    try_networks,
 )
-from cf_pipeline.configuration.choices import Choices, Configuration, resolve
+from cf_pipeline.cli.scoring import print_headlines
+from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home
-
-if TYPE_CHECKING:
-    from cf_pipeline.vision.backbones.backbone import Backbone
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 """What the default recipe gave, of a checkout; whoever has installed a wheel has none."""
@@ -62,13 +59,14 @@ def run(
     wanted, definitions = resolve(choose()), defs()
     load_dataset(wanted.dataset)  # first: a path with a slip in it is no other data set
     _refuse_another_data_set(place, choose())
-    _try_networks(place, wanted)
+    try_networks(place, wanted)
     check_automation(wanted.automation, asset_names(definitions))
     wish = Wanted(
         select=[name.strip() for name in select.split(",")] if select else [],
         force=force,
         wait=wait,
         on_start=lambda: store(place, choose()),
+        log_level="ERROR" if out.quiet else "INFO",
     )
     outcome = run_pipeline(place, definitions, wish)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
@@ -85,7 +83,9 @@ def run(
         raise typer.Exit(1)
     shown = {*outcome.computed, *outcome.found_again, *outcome.unchanged}
     if {"similarity_scores", "benchmark_scores"} & shown:
-        _print_scoreboard(place)
+        print_headlines(place)
+        print_what_folds_say(place)
+        out.print("Next: cf-pipeline scores, similar IMAGE, ui, export embeddings FILE.parquet")
 
 
 def choices_of(
@@ -119,34 +119,6 @@ def _refuse_another_data_set(place: Home, chosen: Choices) -> None:
         )
 
 
-def _try_networks(place: Home, after: Configuration) -> None:
-    """Build networks that were chosen just now, and load their weights.
-
-    Else a name that the library does not have, a file of another network or a size that it does
-    not take would be told minutes later, and stay in config.toml.
-
-    Raises:
-        ConfigError: one cannot be had.
-    """
-    before = None
-    with contextlib.suppress(ConfigError):  # what was stored may be what is put right now
-        before = _networks(resolve(Choices.read(place.config_path)))
-    for chosen in _networks(after):
-        if before is None or chosen not in before:
-            from cf_pipeline.vision.networks import initialized
-
-            initialized(*chosen)
-
-
-def _networks(configuration: Configuration) -> list[tuple[Backbone, int]]:
-    """Every backbone with the side of its input."""
-    vision, imagenet = configuration.vision, configuration.baselines.imagenet
-    return [
-        (vision.backbone, vision.schedule.image_size),
-        (imagenet.backbone, imagenet.image_size),
-    ]
-
-
 def print_what_folds_say(place: Home) -> None:
     """One split decides little: what this data set's folds gave, where a checkout has it."""
     from cf_pipeline.benchmark.feature_sets import IMAGENET
@@ -164,20 +136,4 @@ def print_what_folds_say(place: Home) -> None:
         f"One split decides little. Over {board.folds} folds, `{board.command}` at {board.commit} "
         f"gave for the chosen layers minus {IMAGENET}: {said}.",
         highlight=False,
-    )
-
-
-def _print_scoreboard(place: Home) -> None:
-    from cf_pipeline.models.exporting import scoreboards
-
-    for title, titles, rows in scoreboards(place):
-        table = Table(*titles, title=title, title_justify="left", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*row, style="bold" if row[0].endswith("*") else None)
-        out.print()
-        out.print(table)
-    out.print("\n* chosen on validation. Values with 95 % intervals; docs/evaluation.md says how.")
-    print_what_folds_say(place)
-    out.print(
-        "Next: cf-pipeline ui, cf-pipeline status, cf-pipeline export embeddings FILE.parquet"
     )

@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 
-from cf_pipeline.benchmark.task_loaders.loader import TASK_LOADERS
+from cf_pipeline.configuration.keys import (
+    absolute,
+    check_key,
+    flatten,
+    known_fields,
+    method_of,
+    nested,
+    parse,
+    without_key,
+)
 from cf_pipeline.configuration.model import (
     SECTIONS,
     Configuration,
     configuration_hash,
-    unknown_key,
 )
-from cf_pipeline.configuration.moved import MOVED, moved
-from cf_pipeline.errors import ConfigError
-from cf_pipeline.registry import DOTTED, Method
+from cf_pipeline.configuration.moved import moved
+from cf_pipeline.errors import ConfigError, did_you_mean
+from cf_pipeline.registry import Method
 
 __all__ = [
     "SECTIONS",
@@ -40,6 +47,8 @@ __all__ = [
 RECIPES = Path(__file__).parent / "recipes"
 _TOP = ("dataset", "recipe", "budget")
 """What is chosen by a word of its own, beside the sections."""
+_WORDS = ("recipe", "budget")
+"""Of these what is changed as other settings are; a home belongs to one data set."""
 DEFAULT_DATASET = Path(__file__).parents[2] / "data" / "openclipart" / "dataset.toml"
 
 _logger = logging.getLogger(__name__)
@@ -70,7 +79,7 @@ class Choices(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not TOML: {error}. Mend or delete it.") from error
         top = {key: document.pop(key) for key in _TOP if key in document}
-        chosen, words = moved(dict(_flatten(document)))
+        chosen, words = moved(dict(flatten(document)))
         for word in words:
             _logger.info("%s: %s", path, word)
         try:
@@ -82,7 +91,7 @@ class Choices(BaseModel):
         """Store the choices, whole or not at all."""
         document = tomlkit.document()
         document.add(tomlkit.comment("Written by `cf-pipeline run` and `cf-pipeline config`."))
-        for key, value in {**{k: getattr(self, k) for k in _TOP}, **_nested(self.set)}.items():
+        for key, value in {**{k: getattr(self, k) for k in _TOP}, **nested(self.set)}.items():
             document.add(key, value)
         beside = path.with_suffix(".tmp")
         beside.write_text(tomlkit.dumps(document), encoding="utf-8")
@@ -96,19 +105,22 @@ class Choices(BaseModel):
         Raises:
             ConfigError: no `=`, or a key that is not known.
         """
-        chosen = dict(self.set)
+        chosen, words = dict(self.set), dict[str, str]()
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             if not equals:
                 raise ConfigError(f"--set {assignment!r}: expected key=value, as vision.epochs=40.")
             name = key.strip()
-            _check_key(name)
-            name = _method_of(name)
+            if name in _WORDS:
+                words[name] = text.strip()
+                continue
+            check_key(name)
+            name = method_of(name)
             # Another method, or another whole table, takes its predecessor's settings with it.
-            chosen = _without(chosen, name)
-            given = _flatten(_parse(text.strip()), name)
-            chosen |= {below: _absolute(below, value) for below, value in given}
-        return self.model_copy(update={"set": chosen})
+            chosen = without_key(chosen, name)
+            given = flatten(parse(text.strip()), name)
+            chosen |= {below: absolute(below, value) for below, value in given}
+        return self.model_copy(update={**words, "set": chosen})
 
     def without(self, key: str) -> Choices:
         """These choices with one taken back; a method goes with its settings.
@@ -118,8 +130,8 @@ class Choices(BaseModel):
         """
         if key in _TOP and getattr(self, key) != Choices.model_fields[key].default:
             return self.model_copy(update={key: Choices.model_fields[key].default})
-        key = _method_of(key)
-        left = _without(self.set, key)
+        key = method_of(key)
+        left = without_key(self.set, key)
         if left == self.set:
             top = (name for name in _TOP if getattr(self, name) != getattr(Choices(), name))
             made = ", ".join([*top, *sorted(self.set)]) or "none"
@@ -147,10 +159,10 @@ def resolve(choices: Choices) -> Configuration:
     if choices.budget not in recipe.get("budget", {}):
         raise ConfigError(
             f"budget {choices.budget!r} is not one of {budget_names(choices.recipe)} that recipe "
-            f"{choices.recipe!r} knows."
+            f"{choices.recipe!r} knows. {did_you_mean(choices.budget, recipe['budget'])}".rstrip()
         )
     for key in choices.set:
-        _check_key(key)
+        check_key(key)
     merged: dict[str, Any] = {}
     _overlay(merged, recipe, choices.budget)
     # Sorted, a method's name comes before its settings, in whatever order a file had them.
@@ -178,7 +190,7 @@ def _assign(merged: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     if not below:
         place[field] = value
         return
-    default = _known_fields()[f"{section}.{field}"].get_default(call_default_factory=True)
+    default = known_fields()[f"{section}.{field}"].get_default(call_default_factory=True)
     # A copy, since what is there may be the recipe's or the choices' own.
     place[field] = _as_table(place.get(field, default))
     place = place[field]
@@ -197,101 +209,9 @@ def _as_table(value: Any) -> dict[str, Any]:
 
 def _read_recipe(name: str) -> dict[str, Any]:
     if name not in recipe_names():
-        raise ConfigError(f"recipe {name!r} is not one of {recipe_names()}.")
+        hint = did_you_mean(name, recipe_names())
+        raise ConfigError(f"recipe {name!r} is not one of {recipe_names()}. {hint}".rstrip())
     return tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
-
-
-def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """A table as dotted keys; one that is a method as its name, and its settings below."""
-    if not isinstance(value, dict):
-        yield key, value
-        return
-    for name, inner in value.items():
-        yield from _flatten(inner, _method_of(f"{key}.{name}" if key else name))
-
-
-def _nested(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys as tables, what `_flatten` was made of; a method with settings is a table."""
-    tables: dict[str, Any] = {}
-    for key, value in sorted(chosen.items()):
-        place = tables
-        *above, leaf = key.split(".")
-        for part in above:
-            held = place.get(part, {})
-            place[part] = held if isinstance(held, dict) else {"name": held}
-            place = place[part]
-        place[leaf] = value
-    return tables
-
-
-def _without(chosen: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """What is chosen but for a field and the settings below it; a section is no field."""
-    below = f"{key}." if "." in key else None
-    return {k: v for k, v in chosen.items() if k != key and not (below and k.startswith(below))}
-
-
-def _method_of(key: str) -> str:
-    """The key of a method where its name is meant, as vision.backbone of vision.backbone.name."""
-    above, _, leaf = key.rpartition(".")
-    field = ".".join(above.split(".")[:2])
-    info = _known_fields().get(field)
-    if leaf != "name" or info is None:
-        return key
-    # One of a dictionary's entries may be called `name` itself.
-    is_method = _holds_method(info) or (_is_dictionary(info) and above != field)
-    return above if is_method else key
-
-
-def _known_fields() -> dict[str, FieldInfo]:
-    known: dict[str, FieldInfo] = {}
-    for section in SECTIONS:
-        model: Any = Configuration.model_fields[section].annotation
-        known |= {f"{section}.{name}": info for name, info in model.model_fields.items()}
-    return known
-
-
-def _check_key(key: str) -> None:
-    """Whether there is such a field; what a method calls its settings is for itself to say."""
-    known = _known_fields()
-    parts = key.split(".")
-    field = ".".join(parts[:2])
-    info = known.get(field)
-    if MOVED.get(key) is not None:
-        raise ConfigError(f"{key} of an earlier release is {MOVED[key]} now.")
-    if info is None:
-        raise unknown_key(key, list(known))
-    if _is_dictionary(info) and len(parts) < 3:
-        raise ConfigError(f"{key}: {field} holds values by name; set one, as {field}.NAME=VALUE.")
-    if len(parts) > 2 and not _is_dictionary(info) and not _holds_method(info):
-        raise unknown_key(key, list(known))
-
-
-def _is_dictionary(info: FieldInfo) -> bool:
-    """Whether a field holds values by name."""
-    return str(info.annotation).startswith("dict")
-
-
-def _holds_method(info: FieldInfo) -> bool:
-    """Whether a field holds a method, whose settings are keys below it."""
-    return isinstance(info.annotation, type) and issubclass(info.annotation, Method)
-
-
-def _absolute(key: str, value: Any) -> Any:
-    """A path as it is from everywhere; any other value as it is."""
-    is_task = key.startswith("benchmark.tasks.") and key.count(".") == 2
-    is_loader = value in TASK_LOADERS.names() or DOTTED.fullmatch(str(value))
-    is_path = key.endswith((".weights", ".folder")) or (is_task and not is_loader)
-    if not is_path or not isinstance(value, str) or value == "random":
-        return value
-    return str(Path(value).expanduser().absolute())
-
-
-def _parse(text: str) -> Any:
-    try:
-        document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return document["value"] if len(document) == 1 else text
 
 
 def _first(error: ValidationError) -> str:

@@ -20,10 +20,10 @@ from cf_pipeline.recompute.stage import Output, Stage
 )
 def similar_projects(stage: Stage) -> Output:
     """The ten nearest projects of each: in latent space, by our features and by ImageNet's."""
-    from cf_pipeline.models.similar import SPACES, neighbours_in
+    from cf_pipeline.models.similar import KEPT_SPACES, neighbours_in
 
     model = stage.version("trained_cnn")
-    tables = [neighbours_in(stage, space, model) for space in SPACES]
+    tables = [neighbours_in(stage, space, model) for space in KEPT_SPACES]
     table = pl.concat(tables).with_columns(model_version=pl.lit(model))
     counts = dict(table.group_by("feature_set").len().sort("feature_set").iter_rows())
     return Output({"similar_projects": table}, counts, scope=model)

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from cf_pipeline.defs.processes import PROCESS_TAG, clear_dead_runs, process_name
-from cf_pipeline.errors import ConfigError
+from cf_pipeline.errors import ConfigError, did_you_mean
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
 from cf_pipeline.storage.lock import Holder, HomeLock
 
@@ -54,6 +54,7 @@ class Wanted:
         wait: queue behind a run that is going on.
         on_start: called once the home is held, before anything is read.
         tags: of the run, beside the one that says who started it.
+        log_level: of what the console hears.
     """
 
     select: Sequence[str] = ()
@@ -61,6 +62,7 @@ class Wanted:
     wait: bool = False
     on_start: Callable[[], None] = lambda: None
     tags: Mapping[str, str] = field(default_factory=dict)
+    log_level: str = "INFO"
 
 
 def dagster_environment(home: Home) -> dict[str, str]:
@@ -144,7 +146,7 @@ def _execute(
         asset_selection=[dg.AssetKey(name) for name in chosen],
         run_config={
             "ops": {name: {"config": {"force": wanted.force}} for name in chosen},
-            "loggers": {"console": {"config": {}}},
+            "loggers": {"console": {"config": {"log_level": wanted.log_level}}},
         },
         # Named from the start, so that a run killed before it holds the home is found, too.
         tags={
@@ -159,7 +161,8 @@ def _execute(
 def _chosen(names: Sequence[str], select: Sequence[str]) -> list[str]:
     unknown = sorted(set(select) - set(names))
     if unknown:
-        raise ConfigError(f"no asset {unknown[0]!r}; the assets are {', '.join(names)}.")
+        hint = did_you_mean(unknown[0], names)
+        raise ConfigError(f"no asset {unknown[0]!r}. {hint}The assets are {', '.join(names)}.")
     return [name for name in names if not select or name in select]
 
 

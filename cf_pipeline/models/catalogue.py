@@ -84,6 +84,31 @@ def champion_of(warehouse: Warehouse) -> str | None:
     return str(champion["model_version"]) if champion else None
 
 
+def model_meant(warehouse: Warehouse, home: Home, model: str | None = None) -> str:
+    """The model that somebody means: the one that begins so, else champion, else the newest.
+
+    Raises:
+        DataError: nothing was trained yet, or no version or several begin so.
+    """
+    newest = current_model(warehouse, home)
+    if model is not None:
+        versions = warehouse.frame("trained_cnn", ("model_version",))["model_version"]
+        return whole_version(model, versions.to_list())
+    return champion_of(warehouse) or newest
+
+
+def current_model(warehouse: Warehouse, home: Home) -> str:
+    """The model that was trained last.
+
+    Raises:
+        DataError: none was.
+    """
+    record = warehouse.record("trained_cnn")
+    if record is None:
+        raise DataError(f"no trained model in {home.path}. Run cf-pipeline run first.")
+    return record.data_version
+
+
 def models_that_serve(warehouse: Warehouse) -> list[str]:
     """Versions of the champion and of the best model so far, each once."""
     held = roles(warehouse)

@@ -1,106 +1,151 @@
-"""Reading results out of a home: embeddings as Parquet, scores as tables."""
+"""Embeddings of one model out of a home, as files that other programs read."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
+import numpy as np
 import polars as pl
 
-from cf_pipeline.benchmark.features import Form
+from cf_pipeline.benchmark.feature_sets import COLLABORATIVE
 from cf_pipeline.configuration.choices import Choices, resolve
-from cf_pipeline.errors import DataError
-from cf_pipeline.models.catalogue import champion_of, warehouse_of, whole_version
-from cf_pipeline.models.forms import exported_form, in_form
+from cf_pipeline.errors import ConfigError, DataError
+from cf_pipeline.models.catalogue import model_meant, warehouse_of
+from cf_pipeline.models.spaces import exported_form, space_of
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 
+FileFormat = Literal["parquet", "npy"]
+_OF_PROJECT = ("title", "owners", "field", "subfield", "tags")
+_OF_COVER = ("path", "look_group")
+ROWS_SUFFIX = ".rows.csv"
+"""Beside a matrix without ids: what its rows are."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        n_rows: how many covers.
+        model: the model version.
+        form: that validation chose; None: none was chosen yet.
+        files: that were written.
+    """
+
+    n_rows: int
+    model: str
+    form: str | None
+    files: tuple[Path, ...]
+
 
 def export_embeddings(
-    home: Home, file: Path, model: str | None = None
-) -> tuple[int, str, str | None]:
-    """Write one model's vectors of every cover.
+    home: Home, file: Path, model: str | None = None, file_format: FileFormat | None = None
+) -> Exported:
+    """Write one model's vectors of every cover, with what is known of the cover.
 
-    Columns: `project_id, split, model_version, collaborative, features, predicted_factors`.
+    Parquet has `project_id, path, title, owners, field, subfield, tags, split, look_group,
+    model_version, collaborative, features, predicted_factors`. `npy` has `collaborative` alone,
+    float32 (n, d), and a CSV file beside it has the other columns but vectors, row by row.
+
     `collaborative` has the form that validation chose, of unit norm: its cosines are those that the
     scoreboard ranks by. A model that was not scored yet has its features layer there.
 
     Args:
         home: where.
-        file: what is written, Parquet.
+        file: what is written.
         model: a model version or how it begins; None: the champion, which serves, or the newest
             model where none was promoted yet.
-
-    Returns:
-        Number of rows, the model version, and the name of the form; None: none was chosen yet.
+        file_format: None: as the suffix of the file says.
 
     Raises:
+        ConfigError: neither the suffix nor the format says what to write, or they differ.
         DataError: no such model, no embeddings of it, or the file cannot be written.
     """
-    warehouse, newest = _current(home)
-    model = _meant(warehouse, model) or champion_of(warehouse) or newest
-    imagenet_form = resolve(Choices.read(home.config_path)).benchmark.imagenet_form
-    table, form_name = _embeddings_by(warehouse, model, imagenet_form)
-    if table.is_empty():
-        raise DataError(
-            f"no embeddings of model {model} in {home.path}. Run cf-pipeline run; a model that is "
-            f"neither the newest nor champion nor best is embedded by cf-pipeline promote {model}."
-        )
+    chosen = format_of(file, file_format)
+    warehouse = warehouse_of(home)
+    version = model_meant(warehouse, home, model)
+    table = _embeddings_by(warehouse, version, home)
     try:
-        table.write_parquet(file)
+        files = write_vectors(table, file, chosen)
     except OSError as error:
         raise DataError(f"{file} cannot be written: {error}. Choose another place.") from error
-    return table.height, model, form_name
+    return Exported(table.height, version, exported_form(warehouse, version), files)
 
 
-def _embeddings_by(
-    warehouse: Warehouse, model: str, imagenet_form: Form
-) -> tuple[pl.DataFrame, str | None]:
+def as_format(name: str | None) -> FileFormat | None:
+    """A format by its name.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    if name is None:
+        return None
+    for known in get_args(FileFormat):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(f"--format {name!r}: expected {' or '.join(get_args(FileFormat))}.")
+
+
+def format_of(file: Path, file_format: FileFormat | None) -> FileFormat:
+    """The format that a suffix and an option agree on.
+
+    Raises:
+        ConfigError: they do not, or there is no such format.
+    """
+    known = get_args(FileFormat)
+    by_suffix = file.suffix.removeprefix(".").lower()
+    if file_format is not None and not by_suffix:
+        return file_format
+    if by_suffix not in known:
+        raise ConfigError(
+            f"{file}: expected a name that ends with {' or '.join(f'.{name}' for name in known)}, "
+            f"got {file.suffix or 'no suffix'}."
+        )
+    if file_format is not None and file_format != by_suffix:
+        raise ConfigError(
+            f"{file} ends with .{by_suffix}, and --format says {file_format}. Leave --format out, "
+            "or name the file as it says."
+        )
+    return "npy" if by_suffix == "npy" else "parquet"
+
+
+def write_vectors(table: pl.DataFrame, file: Path, file_format: FileFormat) -> tuple[Path, ...]:
+    """Write rows with a column `collaborative`; the files that were written.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    if file_format == "parquet":
+        table.write_parquet(file)
+        return (file,)
+    with file.open("wb") as whole:  # np.save would add a suffix to a name without
+        np.save(whole, table[COLLABORATIVE].to_numpy())
+    known = table.select(pl.exclude([c for c, t in table.schema.items() if t == pl.Array]))
+    lists = [name for name, kind in known.schema.items() if kind == pl.List]
+    rows = file.with_suffix(ROWS_SUFFIX)
+    known.with_columns(pl.col(name).list.join("; ") for name in lists).write_csv(rows)
+    return file, rows
+
+
+def _embeddings_by(warehouse: Warehouse, model: str, home: Home) -> pl.DataFrame:
+    form = resolve(Choices.read(home.config_path)).benchmark.imagenet_form
+    places = space_of(warehouse, COLLABORATIVE, model, form).places()
+    rows = warehouse.frame("embeddings", where="model_version = ?", parameters=[model])
+    projects, covers = warehouse.frame("raw_projects"), warehouse.frame("covers")
     rows = (
-        warehouse
-        .frame("embeddings", where="model_version = ?", parameters=[model])
+        rows
         .join(warehouse.frame("project_split"), on="project_id", how="left")
+        .join(projects.select("project_id", *_OF_PROJECT), on="project_id", how="left")
+        .join(covers.select("project_id", *_OF_COVER), on="project_id", how="left")
         .sort("project_id")
     )
-    if rows.is_empty():
-        return rows, None
-    name = exported_form(warehouse, model)
-    columns = ("project_id", "split", "model_version", "collaborative", "features")
-    given = rows.with_columns(collaborative=in_form(warehouse, rows, name, imagenet_form))
-    return given.select(*columns, "predicted_factors"), name
-
-
-def _meant(warehouse: Warehouse, model: str | None) -> str | None:
-    """The one version that begins so, where one was named."""
-    if model is None:
-        return None
-    versions = warehouse.frame("trained_cnn", ("model_version",))["model_version"]
-    return whole_version(model, versions.to_list())
-
-
-def scoreboards(home: Home) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Title, column titles and rows of each table of scores that is there, current model's."""
-    from cf_pipeline.benchmark.report import pool_sizes, scoreboard, task_table
-
-    warehouse, model = _current(home)
-
-    def rows_of(table: str) -> pl.DataFrame:
-        return warehouse.frame(table, where="model_version = ?", parameters=[model])
-
-    boards = []
-    if warehouse.has("similarity_scores"):
-        scores, differences = rows_of("similarity_scores"), rows_of("similarity_differences")
-        for split in ("validation", "test"):
-            title = f"Image similarity, {split} ({pool_sizes(scores, split)})"
-            boards.append((title, *scoreboard(scores, differences, split, "imagenet")))
-    probes = rows_of("benchmark_scores") if warehouse.has("benchmark_scores") else pl.DataFrame()
-    if probes.height:  # a home may be without tasks
-        boards.append(("Linear probe", *task_table(probes, "mean_class_accuracy")))
-    return boards
-
-
-def _current(home: Home) -> tuple[Warehouse, str]:
-    warehouse = warehouse_of(home)
-    record = warehouse.record("trained_cnn")
-    if record is None:
-        raise DataError(f"no trained model in {home.path}. Run cf-pipeline run first.")
-    return warehouse, record.data_version
+    ours = places.rows(rows["project_id"].to_list())
+    collaborative = pl.Series(ours, dtype=pl.Array(pl.Float32, ours.shape[1]))
+    return rows.select(
+        *("project_id", "path", *_OF_PROJECT, "split", "look_group", "model_version"),
+        collaborative.alias(COLLABORATIVE),
+        *("features", "predicted_factors"),
+    )

@@ -11,7 +11,7 @@ from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.recompute.staleness import STARTED_FROM
 from cf_pipeline.sql import equals
 from cf_pipeline.storage.history import version_record
-from cf_pipeline.storage.records import AssetRecord
+from cf_pipeline.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def warm_checkpoint(stage: Stage) -> Start | None:
     if not stage.run.warm or stage.previous is None:
         return None
     model = stage.previous.data_version
-    if not _has_axes_of(stage, stage.previous):
+    if not has_axes_of(stage.warehouse, model):
         stage.log.warning(
             f"starts cold: latent_factors were fitted anew since {model} was trained, so their "
             "axes are others."
@@ -60,16 +60,20 @@ def trained_on(stage: Stage, started_from: str | None) -> pl.DataFrame:
     )
 
 
-def _has_axes_of(stage: Stage, model: AssetRecord) -> bool:
+def has_axes_of(warehouse: Warehouse, model: str) -> bool:
     """Whether today's factors are those that the model was trained on, or continue them."""
-    trained = version_record(stage.warehouse, "training_set", model.inputs["training_set"])
-    if trained is None:
+    trained = version_record(warehouse, "trained_cnn", model)
+    learned = trained and version_record(
+        warehouse, "training_set", trained.inputs["training_set"], as_of=trained.computed_at
+    )
+    today = warehouse.record("latent_factors")
+    if learned is None or today is None:
         return False
-    wanted, chain = trained.inputs["latent_factors"], set[str]()
-    version: str | None = stage.version("latent_factors")
+    wanted, chain = learned.inputs["latent_factors"], set[str]()
+    version: str | None = today.data_version
     # Factors that had converged may have come out as they went in: a chain may bite its own tail.
     while version is not None and version not in chain and wanted not in chain:
         chain.add(version)
-        factors = version_record(stage.warehouse, "latent_factors", version)
+        factors = version_record(warehouse, "latent_factors", version)
         version = factors.inputs.get(STARTED_FROM) if factors else None
     return wanted in chain

@@ -45,6 +45,7 @@ class Execution:
         scratch: an existing directory for files that the caller removes.
         batch_size: covers embedded at once.
         checkpointing: whether training gives time for memory.
+        max_pixels: of files that nobody has looked at; None: they were found readable.
     """
 
     device: torch.device
@@ -52,6 +53,7 @@ class Execution:
     scratch: Path
     batch_size: int = 64
     checkpointing: bool = True
+    max_pixels: int | None = None
 
     @classmethod
     def of(

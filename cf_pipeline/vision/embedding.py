@@ -6,8 +6,9 @@ cover gets the same bits whether it is embedded alone or among thousands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.vectors import Matrix, Progress, silent
+from cf_pipeline.vectors import Indices, Matrix, Progress, silent
 from cf_pipeline.vision.backbones.backbone import Normalization
 from cf_pipeline.vision.covers import open_cover
 from cf_pipeline.vision.devices import Execution, freed_memory_kept, on_device
@@ -26,6 +27,21 @@ from cf_pipeline.vision.networks import CoverInput, normalize
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Extract = Callable[[Sequence[Path]], tuple[Matrix, ...]]
 """Cover files to one or more matrices with a row per file."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What a network makes of files of which some may not be pictures.
+
+    Attributes:
+        rows: of the files that could be read, shape (n,).
+        matrices: one float32 (n, d) per tensor that the network gives; none where n is 0.
+        reasons: row of a file that could not be read, to what is wrong with it.
+    """
+
+    rows: Indices
+    matrices: tuple[Matrix, ...]
+    reasons: Mapping[int, str]
 
 
 def embed_covers(
@@ -50,14 +66,58 @@ def embed_covers(
     Raises:
         DataError: a cover cannot be read.
     """
-    covers = _decoded_batches(paths, cover_input, execution)
-    done = 0
-    parts: list[tuple[Matrix, ...]] = []
-    for given in embed_decoded(network, cover_input.normalization, covers, execution):
-        parts.append(given)
-        done += len(given[0])
-        progress(done, len(paths), {})
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def refuse(row: int, error: DataError) -> None:
+        raise error
+
+    return _embedded(network, cover_input, paths, execution, progress, refuse).matrices
+
+
+def embed_readable(
+    network: nn.Module,
+    cover_input: CoverInput,
+    paths: Sequence[Path],
+    execution: Execution,
+    progress: Progress = silent,
+) -> Embedded:
+    """Run a network over files that nobody has looked at; what cannot be read is told, not raised.
+
+    Each file is opened once. See `embed_covers` for the arguments.
+    """
+    reasons: dict[int, str] = {}
+
+    def note(row: int, error: DataError) -> None:
+        reasons[row] = str(error)
+
+    found = _embedded(network, cover_input, paths, execution, progress, note)
+    return replace(found, reasons=reasons)
+
+
+def _embedded(
+    network: nn.Module,
+    cover_input: CoverInput,
+    paths: Sequence[Path],
+    execution: Execution,
+    progress: Progress,
+    unreadable: Callable[[int, DataError], None],
+) -> Embedded:
+    """Vectors of what can be read; `unreadable(row, error)` hears of the rest."""
+    rows: list[int] = []
+
+    def readable() -> Iterator[Pixels]:
+        for batch in _decoded_batches(paths, cover_input, execution):
+            for row, given in batch:
+                if isinstance(given, DataError):
+                    unreadable(row, given)
+            pixels = [(row, p) for row, p in batch if not isinstance(p, DataError)]
+            if pixels:
+                rows.extend(row for row, _ in pixels)
+                yield np.stack([p for _, p in pixels])
+            progress(batch[-1][0] + 1, len(paths), {})
+
+    parts = list(embed_decoded(network, cover_input.normalization, readable(), execution))
+    matrices = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    return Embedded(np.array(rows, dtype=np.int64), matrices, {})
 
 
 def embed_decoded(
@@ -87,11 +147,18 @@ def embed_decoded(
 
 def _decoded_batches(
     paths: Sequence[Path], cover_input: CoverInput, execution: Execution
-) -> Iterator[Pixels]:
-    """Batches of uint8 (N, height, width, 3), the next one decoded while the last is in use."""
+) -> Iterator[list[tuple[int, Pixels | DataError]]]:
+    """Batches of row and uint8 (height, width, 3), the next one decoded while one is in use.
 
-    def decode(path: Path) -> Pixels:
-        return fit_cover(open_cover(path), cover_input.shape, cover_input.fit)
+    Of a file that cannot be read there is the error.
+    """
+
+    def decode(path: Path) -> Pixels | DataError:
+        try:
+            image = open_cover(path, execution.max_pixels)
+        except DataError as error:
+            return error
+        return fit_cover(image, cover_input.shape, cover_input.fit)
 
     batch_size = execution.batch_size
     starts = range(0, len(paths), batch_size)
@@ -100,7 +167,7 @@ def _decoded_batches(
         for start in starts:
             following = paths[start + batch_size : start + 2 * batch_size]
             upcoming = [pool.submit(decode, path) for path in following]
-            yield np.stack([future.result() for future in pending])
+            yield [(start + row, future.result()) for row, future in enumerate(pending)]
             pending = upcoming
 
 

@@ -12,6 +12,7 @@ from cf_pipeline_tests.cli.conftest import Command
 COMMANDS = (
     *("run", "ui", "crossvalidate", "status", "config", "doctor", "export"),
     *("accept", "models", "promote", "gc", "lineage"),
+    *("similar", "embed", "recommend", "scores"),
 )
 
 

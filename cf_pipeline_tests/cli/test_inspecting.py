@@ -61,6 +61,23 @@ def test_config_shows_and_takes_back(at_home: Lab, cf: Command) -> None:
     assert "split.seed was not chosen; choices made: " in again.err
 
 
+def test_config_makes_choices_that_hold(at_home: Lab, cf: Command) -> None:
+    said = cf("config", "split.seed=3", "budget=demo")
+    assert said.code == 0
+    assert said.out.splitlines()[:2] == ["budget: full -> demo", "split.seed: 0 -> 3"]
+    before = at_home.home.config_path.read_bytes()
+    for wrong, expected in (
+        ("split.sed=3", "Did you mean split.seed"),
+        ("budget=dmo", "Did you mean 'demo'?"),
+        ("vision.backbone=timm:resnet51", "timm has no model"),
+        ("split.seed", "expected key=value"),
+    ):
+        refused = cf("config", wrong)
+        assert refused.code == 1
+        assert expected in refused.err
+    assert at_home.home.config_path.read_bytes() == before
+
+
 def test_a_stored_key_that_is_not_known_any_more_can_be_taken_back(
     at_home: Lab, cf: Command
 ) -> None:

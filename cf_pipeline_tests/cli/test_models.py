@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -28,14 +29,29 @@ def test_models_are_listed_newest_first_with_roles_and_scores(
     trained.appoint(challenger=new, champion=old, best=old)
     said = cf("models")
     assert said.code == 0
-    _, *lines = said.out.splitlines()
-    assert [line.split()[0] for line in lines] == [new, old]
-    assert lines[0].split()[1:] == ["challenger", "2026-01-04", "03:04:05", old]
-    assert lines[1].split()[1:] == [
-        *("best,", "champion"),
-        *("2026-01-03", "03:04:05"),
+    _, first, second, *below = said.out.splitlines()
+    assert first.split() == [new, "challenger", "2026-01-04", "03:04"]
+    assert second.split() == [
+        *(old, "best,", "champion"),
+        *("2026-01-03", "03:04"),
         *("0.625", "0.625"),
     ]
+    assert below == [f"{new} continues {old}"]
+
+
+def test_models_say_what_differs_in_their_settings(trained: TrainedHome, cf: Command) -> None:
+    def made_with(epochs: int, **words: str) -> dict[str, Any]:
+        return {"configuration": {"vision.epochs": epochs, "vision.seed": 0}, **words}
+
+    old = trained.train(1, metadata=made_with(3, budget="demo"))
+    new = trained.train(2, metadata=made_with(8, budget="full"))
+    said = cf("models")
+    assert said.code == 0
+    *_, last = said.out.splitlines()
+    assert last == (
+        f"{old} was made with (in brackets: the newest): budget demo (full), vision.epochs 3 (8)"
+    )
+    assert new in said.out
 
 
 def test_a_home_without_models_lists_none(trained: TrainedHome, cf: Command) -> None:

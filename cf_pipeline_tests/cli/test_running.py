@@ -143,7 +143,11 @@ def test_a_home_is_not_taken_over_by_another_data_set(
         (leave, ["--set", "vision.backbone.weights=w.pth"], ["no weight file at", "w.pth"]),
         (leave, ["--recipe", "talk2051"], ["'talk2051' is not one of ['modern'"]),
         (leave, ["--budget", "huge"], ["'huge' is not one of ['demo', 'full']"]),
-        (leave, ["--select", "matrix"], ["no asset 'matrix'; the assets are ", "pruned_matrix"]),
+        (
+            leave,
+            ["--select", "matrix"],
+            ["no asset 'matrix'. Did you mean 'pruned_matrix'? The assets are ", "pruned_matrix"],
+        ),
     ],
 )
 def test_bad_input_is_named_and_what_was_there_stays(

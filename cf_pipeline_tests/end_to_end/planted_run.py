@@ -14,7 +14,7 @@ from cf_pipeline.defs.running import RunOutcome, Wanted, run_pipeline
 from cf_pipeline.factorization.config import FactorizationConfig
 from cf_pipeline.factorization.placing import train_matrix
 from cf_pipeline.factorization.ranking import hold_out, rank_users
-from cf_pipeline.models.exporting import scoreboards
+from cf_pipeline.models.scoreboards import scores_of
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline.synthetic.planted import PlantedWorld
@@ -158,10 +158,10 @@ def _centred(vectors: IndexedVectors, ids: tuple[str, ...] | list[str]) -> Matri
     return unit_norm(vectors.rows(ids) - vectors.vectors.mean(axis=0))
 
 
-def scoreboard_rows(home: Home) -> list[list[str]]:
-    """Rows of the test scoreboard that a run prints."""
-    titles = {title.split(" (")[0]: rows for title, _, rows in scoreboards(home)}
-    return titles["Image similarity, test"]
+def scoreboard_names(home: Home) -> list[str]:
+    """Feature sets of the scoreboard of test, in its order."""
+    scores = scores_of(home).filter(benchmark="similarity", split="test")
+    return scores["name"].unique(maintain_order=True).to_list()
 
 
 def repaint(path: Path) -> None:

@@ -12,8 +12,9 @@ from cf_pipeline.definitions import defs
 from cf_pipeline.defs.conditions import stages_in_order
 from cf_pipeline.defs.running import run_pipeline
 from cf_pipeline.models.catalogue import champion_of, models, warehouse_of
-from cf_pipeline.models.exporting import export_embeddings, scoreboards
+from cf_pipeline.models.exporting import export_embeddings
 from cf_pipeline.models.lineage import facts_of_project, lineage_of
+from cf_pipeline.models.scoreboards import scores_of
 from cf_pipeline.recompute.status import pipeline_status
 from cf_pipeline.storage.home import Home
 
@@ -40,11 +41,11 @@ def test_everything_that_asks_answers(earlier: Home, tmp_path: Path) -> None:
     assert "failed" not in states.values()
     (model,) = models(earlier)
     assert champion_of(warehouse_of(earlier)) == model.version
-    rows, version, form = export_embeddings(earlier, tmp_path / "embeddings.parquet")
-    assert rows > 100
-    assert form is None  # nobody chose one then
-    assert version == model.version
-    assert scoreboards(earlier)[0][0].startswith("Image similarity")
+    given = export_embeddings(earlier, tmp_path / "embeddings.parquet")
+    assert given.n_rows > 100
+    assert given.form is None  # nobody chose one then
+    assert given.model == model.version
+    assert "similarity" in scores_of(earlier)["benchmark"]
     assert lineage_of(earlier, "embeddings").missing == ()
     project = warehouse_of(earlier).frame("covers")["project_id"][0]
     assert facts_of_project(earlier, project)["served_by"] == model.version

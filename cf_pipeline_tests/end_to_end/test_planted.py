@@ -20,7 +20,7 @@ from cf_pipeline_tests.end_to_end.planted_run import (
     FLOORS,
     PlantedRun,
     choices,
-    scoreboard_rows,
+    scoreboard_names,
 )
 
 
@@ -105,7 +105,7 @@ def test_embeddings_are_exported_with_ids_split_and_vectors(
 
 
 def test_the_scoreboard_holds_every_row_of_the_protocol(finished: PlantedRun) -> None:
-    names = [row[0].removesuffix(" *") for row in scoreboard_rows(finished.home)]
+    names = scoreboard_names(finished.home)
     assert names == [
         "chance",
         "popularity",

@@ -20,6 +20,7 @@ from cf_pipeline.storage.artifacts import Artifacts
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.publishing import Write
 from cf_pipeline.storage.records import AssetRecord, Draft
+from cf_pipeline.storage.tables import TABLES
 from cf_pipeline.storage.warehouse import Warehouse
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -41,6 +42,25 @@ LEAKS = {
     "correlation": pl.Float64,
     "n_projects": pl.Int64,
 }
+
+
+_KINDS: dict[str, Any] = {
+    "VARCHAR": pl.String,
+    "BIGINT": pl.Int64,
+    "DOUBLE": pl.Float64,
+    "FLOAT": pl.Float32,
+    "INTEGER": pl.Int32,
+    "BOOLEAN": pl.Boolean,
+    "TIMESTAMP": pl.Datetime,
+}
+
+
+def empty(*tables: str) -> dict[str, pl.DataFrame]:
+    """Tables without a row."""
+    return {
+        table: pl.DataFrame(schema={c.name: _KINDS[c.type] for c in TABLES[table].columns})
+        for table in tables
+    }
 
 
 @dataclass
@@ -164,6 +184,15 @@ class TrainedHome:
             for project in ("1", "01398047")
         ])
         self.publish("covers", covers=rows)
+
+    def describe(self) -> None:
+        """Two projects."""
+        nothing = dict.fromkeys(("split_group", "stratum", "field", "subfield", "cover"))
+        rows = pl.DataFrame([
+            {"project_id": p, "title": p, "owners": ["a"], "tags": ["b"], **nothing}
+            for p in ("1", "01398047")
+        ])
+        self.publish("raw_projects", raw_projects=rows, **empty("raw_projects_rejected"))
 
     def split(self) -> None:
         rows = pl.DataFrame({"project_id": ["01398047", "1"], "split": ["test", "train"]})

@@ -1,0 +1,116 @@
+"""Scores as one long table, and as boards of one measure each."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from cf_pipeline.errors import DataError
+from cf_pipeline.models.scoreboards import SCORES_SCHEMA, boards, scores_of
+from cf_pipeline_tests.models.trained_home import DIFFERENCES, TrainedHome, empty
+
+
+def score_similarity(home: TrainedHome, model: str) -> None:
+    rows = [
+        {
+            "split": split,
+            "feature_set": name,
+            "measure": measure,
+            "value": value,
+            "low": 0.4,
+            "high": 0.7,
+            "n_queries": 9,
+            "n_groups": 8,
+            "chosen": name == "predicted_factors",
+        }
+        for split in ("validation", "test")
+        for measure, value in (
+            ("ndcg_at_10", 0.5),
+            ("triplet_accuracy", 0.6),
+            ("same_field_at_10", None),
+        )
+        for name in ("predicted_factors", "imagenet", "chance")
+    ]
+    row = {"split": "test", "feature_set": "predicted_factors", "measure": "triplet_accuracy"}
+    apart = [
+        {**row, "reference": "imagenet", "difference": 0.1, "low": -0.1, "high": 0.3},
+        {**row, "reference": "color", "difference": 0.9, "low": 0.8, "high": 1.0},
+    ]
+    tables = {
+        "similarity_scores": pl.DataFrame(rows),
+        "similarity_differences": pl.DataFrame(apart, schema=DIFFERENCES),
+    }
+    others = empty("similarity_queries", "exported_forms", "popularity_leaks")
+    of_model = {n: t.with_columns(model_version=pl.lit(model)) for n, t in tables.items()}
+    home.publish("similarity_scores", model, **of_model, **others)
+
+
+def score_factors(home: TrainedHome) -> None:
+    rows = [
+        {"model": model, "metric": metric, "value": 0.3, "low": 0.2, "high": 0.4, "n_users": 50}
+        for metric in ("ndcg_at_20", "recall_at_20")
+        for model in ("popularity", "factors")
+    ]
+    home.publish("factor_scores", factor_scores=pl.DataFrame(rows))
+
+
+def score_others(home: TrainedHome, model: str) -> None:
+    value = {"value": 0.7, "low": 0.6, "high": 0.8, "model_version": model}
+    probe = {"task": "emoji", "feature_set": "imagenet", "metric": "accuracy", "n_train": 4}
+    home.publish(
+        "benchmark_scores", model, benchmark_scores=pl.DataFrame([{**probe, "n_test": 3, **value}])
+    )
+    cold = {"split": "test", "feature_set": "chance", "metric": "auc", "n_users": 6}
+    home.publish("cold_start_scores", model, cold_start_scores=pl.DataFrame([{**cold, **value}]))
+
+
+def test_factors_come_first_and_a_board_has_one_measure(trained: TrainedHome) -> None:
+    model = trained.train(1)
+    score_similarity(trained, model)
+    score_factors(trained)
+    score_others(trained, model)
+    scores = scores_of(trained.home)
+    assert dict(scores.schema) == SCORES_SCHEMA
+    shown = boards(scores)
+    assert [(board.title, board.titles[1]) for board in shown] == [
+        ("Factors rank hidden events (50 users)", "recall_at_20"),
+        ("Factors rank hidden events (50 users)", "ndcg_at_20"),
+        ("Image similarity, validation (9 queries of 8 groups)", "triplet_accuracy"),
+        ("Image similarity, validation (9 queries of 8 groups)", "ndcg_at_10"),
+        ("Image similarity, test (9 queries of 8 groups)", "triplet_accuracy"),
+        ("Image similarity, test (9 queries of 8 groups)", "ndcg_at_10"),
+        ("Linear probe (3 images)", "emoji, accuracy"),
+        ("New projects for users, test (6 users)", "auc"),
+    ]
+    assert shown[0].rows == [
+        ["factors", "0.300 [0.200, 0.400]"],
+        ["popularity", "0.300 [0.200, 0.400]"],
+    ]
+    triplets = shown[4]
+    assert triplets.titles == ["feature set", "triplet_accuracy", "minus imagenet"]
+    assert triplets.rows == [
+        ["chance", "0.600 [0.400, 0.700]", ""],
+        ["imagenet", "0.600 [0.400, 0.700]", ""],
+        ["predicted_factors *", "0.600 [0.400, 0.700]", "+0.100 [-0.100, +0.300]"],
+    ]
+    widest = max(
+        sum(max(len(row[column]) for row in [b.titles, *b.rows]) + 2 for column in range(3))
+        for b in shown
+        if len(b.titles) == 3
+    )
+    assert widest <= 80
+
+
+def test_a_model_is_named_or_the_newest(trained: TrainedHome) -> None:
+    old, new = trained.train(1), trained.train(2)
+    score_similarity(trained, old)
+    assert scores_of(trained.home).is_empty()
+    assert boards(scores_of(trained.home)) == []
+    assert scores_of(trained.home, old[:5]).height == 18
+    with pytest.raises(DataError, match=f"no version begins with 'x'; there are .*{new}"):
+        scores_of(trained.home, "x")
+
+
+def test_nothing_was_trained(trained: TrainedHome) -> None:
+    with pytest.raises(DataError, match="no trained model in"):
+        scores_of(trained.home)
