@@ -4,14 +4,16 @@
     python benchmarks/scoreboard.py --results docs/results/demo.json --write
 
 What it reads is what `crossvalidate --save` keeps; no home is needed. One table a measure stands
-below the command, commit, day and hardware that gave it. With --write the block between the two
-scoreboard comments of the README is replaced.
+below the command, commit, day and hardware that gave it. With --write the README gets what the
+chosen layers are above their references between the two headline comments, and all tables, folded,
+between the two scoreboard comments.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from cf_pipeline.benchmark.report import markdown, pooled_boards
@@ -21,7 +23,9 @@ from trials.report import write_block
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
 RESULTS = REPOSITORY / "docs" / "results"
-BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
+TABLES = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
+HEADLINE = "<!-- headline -->", "<!-- end of headline -->"
+MEASURES = {"triplet_accuracy": "triplet accuracy", "ndcg_at_10": "nDCG at 10"}
 
 
 def main() -> None:
@@ -42,8 +46,30 @@ def main() -> None:
     blocks = [block for file in arguments.results for block in blocks_of(file, arguments.size)]
     print("\n\n".join(blocks))
     if arguments.write:
-        write_block(README, blocks, BEGIN, END)
+        write_block(README, [headline(arguments.results)], *HEADLINE)
+        write_block(README, [folded(file) for file in arguments.results], *TABLES)
     print(json.dumps({"results": len(arguments.results), "tables": len(blocks)}))
+
+
+def headline(files: Sequence[Path]) -> str:
+    """What the chosen layers are above their references, a row a data set and reference.
+
+    Of measures that are judged within strata, too, that one is told.
+    """
+    rows = []
+    for file in files:
+        board = SavedBoard.read(file)
+        for reference in board.rows["reference"].unique(maintain_order=True).drop_nulls():
+            above = board.chosen_minus(reference)
+            cells = [above.get(f"{m}_within_stratum") or above[m] for m in MEASURES]
+            rows.append([f"`{file.stem}`", f"`{reference}`", *cells])
+    return markdown(["data set", "chosen layer minus", *MEASURES.values()], rows)
+
+
+def folded(file: Path) -> str:
+    """All tables of a result, to be opened by whoever wants them."""
+    blocks = "\n\n".join(blocks_of(file, 0))
+    return f"<details>\n<summary>{file.stem}: every row</summary>\n\n{blocks}\n\n</details>"
 
 
 def blocks_of(file: Path, size: int) -> list[str]:

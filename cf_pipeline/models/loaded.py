@@ -57,6 +57,13 @@ class LoadedModel:
     def __repr__(self) -> str:
         return f"<model {self.version} of {self.home.path}, {self.form or 'not scored yet'}>"
 
+    @cached_property
+    def projects(self) -> pl.DataFrame:
+        """`project_id, title, path` of every project, in the order of ids; no cover, no path."""
+        titles = self._warehouse.frame("raw_projects", ("project_id", "title"))
+        paths = self._warehouse.frame("covers", ("project_id", "path"))
+        return titles.join(paths, on="project_id", how="left", maintain_order="left")
+
     def embed(self, covers: Covers, progress: Progress = silent) -> Matrix:
         """Features of pictures, known or new, in the form that validation chose.
 
@@ -189,11 +196,7 @@ class LoadedModel:
 
     def _described(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of projects with title and path."""
-        titles = self._warehouse.frame("raw_projects", ("project_id", "title"))
-        paths = self._warehouse.frame("covers", ("project_id", "path"))
-        return rows.join(titles, on="project_id", how="left", maintain_order="left").join(
-            paths, on="project_id", how="left", maintain_order="left"
-        )
+        return rows.join(self.projects, on="project_id", how="left", maintain_order="left")
 
 
 def home_of(home_or_model: Path | str | None) -> tuple[Home, str | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -19,6 +21,8 @@ from cf_pipeline_tests.models.searchable_home import (
     USERS,
     SearchableHome,
 )
+
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "using_a_model.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +212,19 @@ def test_nothing_of_dagster_is_loaded_and_torch_only_for_pictures(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_notebook_runs(
+    searchable: SearchableHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(searchable.home.path))
+    cells = [c for c in json.loads(NOTEBOOK.read_text())["cells"] if c["cell_type"] == "code"]
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), str(NOTEBOOK), "exec"), names)
+    assert names["model"].version == searchable.version
+    assert names["vectors"].shape[0] == len(names["places"]) == 3
+    assert searchable.version in capsys.readouterr().out
 
 
 def test_ids_are_texts(model: LoadedModel) -> None:
