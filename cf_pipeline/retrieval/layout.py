@@ -16,7 +16,7 @@ MOST = 10_000
 _DIRECTIONS = 50
 _PERPLEXITY = 30.0
 _ITERATIONS = 350
-"""20 s of one core for 8,000 covers; what 150 more change cannot be told by eye."""
+"""15 s of one core for 8,000 covers; what 150 more change cannot be told by eye."""
 _ANGLE = 0.8
 """A cell that looks smaller than this stands for all in it. 0.5 takes half as long again, and the
 maps of the bundled data cannot be told apart."""
@@ -45,11 +45,15 @@ def laid_out(vectors: IndexedVectors, most: int = MOST, seed: int = 0) -> Indexe
 
 def _flat(vectors: Matrix, seed: int) -> Matrix:
     """(n, d) to (n, 2), from 0 to 1; what is all alike lies in the middle."""
+    # Before threads are limited: what is loaded later is not held.
+    import sklearn.manifold  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     if len(vectors) < 2:
         return np.full((len(vectors), 2), 0.5, dtype=np.float32)
-    with threadpool_limits(limits=1):  # sums over threads have other last digits
+    # Sums over threads have other last digits, which iterations enlarge. TSNE's own `n_jobs` holds
+    # the search of neighbours alone.
+    with threadpool_limits(limits=1):
         principal = _principal(unit_norm(vectors), seed)
         if np.ptp(principal[:, 0]) < _ALIKE:
             return np.full((len(vectors), 2), 0.5, dtype=np.float32)
@@ -77,7 +81,7 @@ def _neighbourly(principal: Matrix, seed: int) -> Matrix:
         max_iter=_ITERATIONS,
         angle=_ANGLE,
         random_state=seed,
-        n_jobs=1,  # its sums over threads have other last digits, which iterations enlarge
+        n_jobs=1,
     )
     return np.asarray(tsne.fit_transform(principal), dtype=np.float32)
 
