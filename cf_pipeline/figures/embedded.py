@@ -32,18 +32,18 @@ def feature_pictures(
         mapped: at most so many covers are laid out; 0: no map is drawn.
 
     Returns:
-        PNG by name: `<name>_neighbours` and `<name>_map`.
+        PNG by name: `neighbours` and, where one is drawn, `map`.
     """
     vectors = indexed(features, "project_id", "features")
     # Activations are positive, so without their mean taken away everything is near everything.
     centred = IndexedVectors(vectors.ids, vectors.vectors - vectors.vectors.mean(axis=0))
     paths = _paths(covers)
-    shown = {f"{name}_neighbours": _neighbours(centred, paths, name)}
+    shown = {"neighbours": _neighbours(centred, paths, name)}
     if mapped:
         places = laid_out(centred, most=mapped)
         title = f"{len(places.ids):,} of {len(vectors.ids):,} covers by {name}, t-SNE"
         files = [paths[project] for project in places.ids]
-        shown[f"{name}_map"] = covers_on_a_map(files, places.vectors, title)
+        shown["map"] = covers_on_a_map(files, places.vectors, title)
     return shown
 
 

@@ -15,15 +15,14 @@ from cf_pipeline.benchmark.feature_sets import (
     ordered,
 )
 from cf_pipeline.benchmark.report import answered_measures
-from cf_pipeline.gallery.content import Board, BoardRow, Interval
+from cf_pipeline.gallery.content import Board, BoardRow, Headline, Interval
 
 FACTORS, SIMILARITY, PROBE, COLD = "Factors", "Similarity", "Labelled images", "Cold start"
 PROBE_METRIC, COLD_METRIC, FACTOR_METRIC = "mean_class_accuracy", "auc", "recall_at_20"
+_PLAIN = {"ndcg_at_10": "nDCG at 10", "ndcg_at_10_within_stratum": "nDCG at 10 within strata"}
 
 
-def all_boards(
-    tables: Mapping[str, pl.DataFrame], primary: str
-) -> dict[str, tuple[Board, ...]]:
+def all_boards(tables: Mapping[str, pl.DataFrame], primary: str) -> dict[str, tuple[Board, ...]]:
     """Every table of the scoreboard, factors first; what has no rows has no table.
 
     Args:
@@ -144,58 +143,61 @@ def _most(rows: pl.DataFrame, size: str) -> str:
     return f"{most:,}" if isinstance(most, int) else "no"
 
 
-def said_of(boards: Mapping[str, tuple[Board, ...]]) -> tuple[str, ...]:
-    """What the first table of each kind says, a sentence each, computed from its figures."""
-    sentences = {
-        FACTORS: _said_of_factors,
-        SIMILARITY: _said_of_similarity,
-        PROBE: _said_of_probe,
-        COLD: _said_of_cold_start,
-    }
-    return tuple(sentences[kind](tables[0]) for kind, tables in boards.items())
-
-
-def _said_of_factors(board: Board) -> str:
-    ours, popular = _value(board, "factors"), _value(board, POPULARITY)
-    return (
-        f"Of what users did and the factorization was not told, its twenty suggestions hold "
-        f"{percent(ours)}; the twenty most popular projects hold {percent(popular)}."
-    )
-
-
-def _said_of_similarity(board: Board) -> str:
-    [marked] = [row for row in board.rows if row.marked]
-    apart = marked.difference
+def headlines_of(boards: Mapping[str, tuple[Board, ...]]) -> tuple[Headline, ...]:
+    """What the first table of each kind says: two figures and a sentence, from its rows."""
     told = {
-        1: "above it",
-        -1: "below it",
-        0: "not told apart from it: the interval holds zero",
+        FACTORS: _factors_say,
+        SIMILARITY: _similarity_says,
+        PROBE: _probe_says,
+        COLD: _cold_say,
     }
-    verdict = told[apart.side] if apart is not None else "not compared with it"
-    return (
-        f"Neighbours by our chosen layer, {marked.name}, follow shared audiences with a "
-        f"{board.measure} of {figure(marked.value)}; ImageNet's features reach "
-        f"{figure(_value(board, IMAGENET))}. Ours minus theirs is "
-        f"{figure(apart, signed=True)}, so on this split ours are {verdict}."
+    return tuple(told[kind](tables[0]) for kind, tables in boards.items())
+
+
+def _factors_say(board: Board) -> Headline:
+    ours, popular = _value(board, "factors"), _value(board, POPULARITY)
+    return Headline(
+        "Recall at 20, factors",
+        (("factors", percent(ours, bounds=False)), ("popularity", percent(popular, bounds=False))),
+        "Of what users did and the factorization was not told, its twenty suggestions hold "
+        f"{percent(ours)}. The twenty most popular projects hold {percent(popular)}.",
     )
 
 
-def _said_of_probe(board: Board) -> str:
-    task = board.title.partition(":")[0]
-    return (
-        f"On labelled images they never saw ({task}), a linear probe names "
-        f"{percent(_value(board, COLLABORATIVE))} of the classes' images rightly by our features, "
-        f"{percent(_value(board, IMAGENET))} by ImageNet's."
+def _similarity_says(board: Board) -> Headline:
+    [marked] = [row for row in board.rows if row.marked]
+    theirs, apart = _value(board, IMAGENET), marked.difference
+    verdict = {
+        1: "The interval lies above zero: ours are better here.",
+        -1: "The interval lies below zero: ours are worse here.",
+        0: "The interval holds zero: this split does not tell the two apart.",
+    }
+    return Headline(
+        f"{_PLAIN.get(board.measure, board.measure)}, similarity",
+        (("ours", short(marked.value)), ("ImageNet", short(theirs))),
+        f"Do neighbours share an audience? Our chosen layer minus ImageNet\u2019s features: "
+        f"{figure(apart, signed=True)}. {verdict[apart.side] if apart is not None else ''}".strip(),
     )
 
 
-def _said_of_cold_start(board: Board) -> str:
-    return (
-        f"Ranked for users by nothing but their covers, held-out projects reach an {board.measure} "
-        f"of {figure(_value(board, PREDICTED_FACTORS))}; by ImageNet's nearest covers "
-        f"{figure(_value(board, IMAGENET))}, by popularity {figure(_value(board, POPULARITY))}, "
-        f"and by their own interactions, which a newcomer lacks, "
-        f"{figure(_value(board, LATENT_FACTORS))}."
+def _probe_says(board: Board) -> Headline:
+    ours, theirs = _value(board, COLLABORATIVE), _value(board, IMAGENET)
+    return Headline(
+        f"Accuracy on {board.title.partition(':')[0]}",
+        (("ours", percent(ours, bounds=False)), ("ImageNet", percent(theirs, bounds=False))),
+        "A linear probe on labelled images that have no audience, mean over classes: "
+        f"{percent(ours)} with our features layer, {percent(theirs)} with ImageNet\u2019s.",
+    )
+
+
+def _cold_say(board: Board) -> Headline:
+    ours, theirs = _value(board, PREDICTED_FACTORS), _value(board, IMAGENET)
+    return Headline(
+        f"{board.measure.upper()}, cold start",
+        (("ours", short(ours)), ("ImageNet", short(theirs))),
+        f"Held-out projects ranked for users by their covers alone: {figure(ours)}. Popularity, "
+        f"which a newcomer lacks, gives {figure(_value(board, POPULARITY))}, and places from "
+        f"their own visitors {figure(_value(board, LATENT_FACTORS))}.",
     )
 
 
@@ -203,21 +205,31 @@ def _value(board: Board, name: str) -> Interval | None:
     return next((row.value for row in board.rows if row.name == name), None)
 
 
+def short(interval: Interval | None) -> str:
+    """`0.652`, or a dash."""
+    return "\u2013" if interval is None else f"{interval.value:.3f}"
+
+
+def number(value: float, *, signed: bool = False) -> str:
+    """`0.652`, `+0.037`, with a minus that is as wide as a plus."""
+    return f"{value:{'+' if signed else ''}.3f}".replace("-", "\u2212")
+
+
 def figure(interval: Interval | None, *, signed: bool = False) -> str:
     """`0.652 [0.611, 0.690]`, `+0.037 [+0.013, +0.067]`, or that nothing was measured."""
     if interval is None:
         return "not measured"
-    sign = "+" if signed else ""
+    said = number(interval.value, signed=signed)
     if interval.low is None or interval.high is None:
-        return f"{interval.value:{sign}.3f}"
-    return f"{interval.value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+        return said
+    return f"{said} [{number(interval.low, signed=signed)}, {number(interval.high, signed=signed)}]"
 
 
-def percent(interval: Interval | None) -> str:
+def percent(interval: Interval | None, *, bounds: bool = True) -> str:
     """`38 % [33, 44]`, or that nothing was measured."""
     if interval is None:
         return "not measured"
-    if interval.low is None or interval.high is None:
-        return f"{100 * interval.value:.0f} %"
-    low, high = 100 * interval.low, 100 * interval.high
-    return f"{100 * interval.value:.0f} % [{low:.0f}, {high:.0f}]"
+    said = f"{100 * interval.value:.0f}\u00a0%"
+    if not bounds or interval.low is None or interval.high is None:
+        return said
+    return f"{said} [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"

@@ -108,6 +108,21 @@ class Board:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """What one kind of table says.
+
+    Attributes:
+        title: what was measured.
+        figures: whose, and the figure; ours first.
+        sentence: the same with intervals, and what follows from it.
+    """
+
+    title: str
+    figures: tuple[tuple[str, str], ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class ClusterCard:
     """A cluster as it is shown.
 
@@ -220,7 +235,7 @@ class Gallery:
 
     Attributes:
         facts: what the numbers are of.
-        said: the scoreboard in sentences.
+        headlines: the scoreboard in figures and sentences.
         boards: kind (`Factors`, `Similarity`, ...) to its tables.
         clusters: by number.
         retrieval: the panels.
@@ -230,7 +245,7 @@ class Gallery:
     """
 
     facts: Facts
-    said: tuple[str, ...]
+    headlines: tuple[Headline, ...]
     boards: Mapping[str, tuple[Board, ...]]
     clusters: tuple[ClusterCard, ...]
     retrieval: Retrieval

@@ -27,9 +27,7 @@ _MEANINGS = {
 
 def meanings_of(boards: Mapping[str, tuple[Board, ...]]) -> dict[str, str]:
     """Every row that some table has, to what it is, in the order of the scoreboard."""
-    named = {
-        row.name: None for tables in boards.values() for table in tables for row in table.rows
-    }
+    named = {row.name: None for tables in boards.values() for table in tables for row in table.rows}
     return {
         name: _MEANINGS.get(name, "Features from outside, as they are.")
         for name in (*(n for n in named if n == "factors"), *ordered(set(named) - {"factors"}))

@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.gallery.boards import number
 from cf_pipeline.gallery.colours import NONE, PALETTE
 from cf_pipeline.gallery.content import Gallery
 from cf_pipeline.gallery.meanings import meanings_of
@@ -54,26 +55,30 @@ def page_of(
     fills = {
         int(number): PALETTE[known["colour"]] for number, known in map_data["clusters"].items()
     }
-    text = _environment().get_template("page.html").render(
-        facts=gallery.facts,
-        said=gallery.said,
-        boards=gallery.boards,
-        meanings=meanings_of(gallery.boards),
-        clusters=gallery.clusters,
-        cluster_fill={card.cluster: fills.get(card.cluster, NONE) for card in gallery.clusters},
-        retrieval=gallery.retrieval,
-        wrong=gallery.wrong,
-        histogram=histogram(gallery.wrong.distances),
-        labels=gallery.labels,
-        thumbs=thumbs,
-        mapped=frozenset(gallery.map.project_ids),
-        n_mapped=len(gallery.map.project_ids),
-        map_data=map_data,
-        # Neither file holds a closing tag, and both are this package's own.
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_source_hash(style),
-        script_hash=_source_hash(script),
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            facts=gallery.facts,
+            headlines=gallery.headlines,
+            boards=gallery.boards,
+            meanings=meanings_of(gallery.boards),
+            clusters=gallery.clusters,
+            cluster_fill={card.cluster: fills.get(card.cluster, NONE) for card in gallery.clusters},
+            retrieval=gallery.retrieval,
+            wrong=gallery.wrong,
+            histogram=histogram(gallery.wrong.distances),
+            labels=gallery.labels,
+            thumbs=thumbs,
+            mapped=frozenset(gallery.map.project_ids),
+            n_mapped=len(gallery.map.project_ids),
+            map_data=map_data,
+            # Neither file holds a closing tag, and both are this package's own.
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_source_hash(style),
+            script_hash=_source_hash(script),
+        )
     )
     page = text.strip().encode() + b"\n"
     if len(page) > most_bytes:
@@ -87,7 +92,7 @@ def page_of(
 
 
 def histogram(distances: Sequence[float]) -> dict[str, Any] | None:
-    """Bars of the distances for a drawing 640 wide and 220 high; None where there are none.
+    """Bars of the distances for a drawing 440 wide and 220 high; None where there are none.
 
     Args:
         distances: from 0 to 2.
@@ -98,9 +103,9 @@ def histogram(distances: Sequence[float]) -> dict[str, Any] | None:
     """
     if not distances:
         return None
-    left, width, floor, height = 20.0, 600.0, 180.0, 150.0
+    left, width, floor, height = 16.0, 408.0, 180.0, 150.0
     most = 2.0 if max(distances) > 1.5 else 1.5
-    counts, edges = np.histogram(distances, bins=_BINS, range=(0.0, most))
+    counts, _ = np.histogram(distances, bins=_BINS, range=(0.0, most))
     step = width / _BINS
     median = float(np.median(distances))
     low, high = (float(each) for each in np.quantile(distances, (0.1, 0.9)))
@@ -126,13 +131,15 @@ def histogram(distances: Sequence[float]) -> dict[str, Any] | None:
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FILES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = number
+    return environment
 
 
 def _text(name: str) -> str:

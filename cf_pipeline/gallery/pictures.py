@@ -92,9 +92,7 @@ def thumbnails(
         image = _shrunk(files[row], THUMBNAIL_SIDE)
         return Thumbnail(row, *image.size, _webp(image, _THUMBNAIL_QUALITY))
 
-    return dict(
-        zip(paths, map_covers(encoded, len(files), n_threads, progress), strict=True)
-    )
+    return dict(zip(paths, map_covers(encoded, len(files), n_threads, progress), strict=True))
 
 
 def atlas(

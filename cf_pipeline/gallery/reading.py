@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import COLLABORATIVE, IMAGENET, LATENT_FACTORS
-from cf_pipeline.benchmark.features import as_compared
+from cf_pipeline.benchmark.feature_sets import (
+    COLLABORATIVE,
+    IMAGENET,
+    LATENT_FACTORS,
+    PREDICTED_FACTORS,
+)
 from cf_pipeline.factorization.cluster_examples import cluster_examples
-from cf_pipeline.gallery.boards import all_boards, said_of
+from cf_pipeline.gallery.boards import all_boards, headlines_of
 from cf_pipeline.gallery.choosing import (
     misplaced,
     nearest_of,
@@ -28,12 +32,11 @@ from cf_pipeline.gallery.content import (
     QueryPanel,
     Retrieval,
 )
-from cf_pipeline.models.forms import exported_form, train_projects
-from cf_pipeline.models.similar import places_in
+from cf_pipeline.models.spaces import exported_form, space_of
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.retrieval.layout import laid_out
 from cf_pipeline.sql import equals
-from cf_pipeline.vectors import IndexedVectors, indexed
+from cf_pipeline.vectors import IndexedVectors
 
 _SCORES = ("similarity_scores", "similarity_differences", "benchmark_scores", "cold_start_scores")
 _COVERS_OF_A_CLUSTER = 12
@@ -58,7 +61,7 @@ def read_gallery(stage: Stage, model: str) -> Gallery:
     neighbours = stage.frame("similar_projects", where=of_model)
     return Gallery(
         facts=_facts(stage, model, len(labels)),
-        said=said_of(boards),
+        headlines=headlines_of(boards),
         boards=boards,
         clusters=_cluster_cards(stage),
         retrieval=_retrieval(stage, tables["similarity_scores"], primary, neighbours, labels),
@@ -134,7 +137,9 @@ def _retrieval(
     values = dict(ours.iter_rows())
     picked = picked_queries(ours)
     ids = [query for some in picked.values() for query in some]
-    near = {space: nearest_of(neighbours, space, ids, labels) for space in (COLLABORATIVE, IMAGENET)}
+    near = {
+        space: nearest_of(neighbours, space, ids, labels) for space in (COLLABORATIVE, IMAGENET)
+    }
     return Retrieval(
         measure=primary,
         layer=layer,
@@ -142,7 +147,10 @@ def _retrieval(
         groups={
             name: tuple(
                 QueryPanel(
-                    query, values[query], theirs[query], near[COLLABORATIVE][query],
+                    query,
+                    values[query],
+                    theirs[query],
+                    near[COLLABORATIVE][query],
                     near[IMAGENET][query],
                 )
                 for query in some
@@ -153,26 +161,23 @@ def _retrieval(
 
 
 def _misplacements(stage: Stage, model: str) -> Misplacements:
-    rows = stage.frame("latent_factors", "id", "factors", "folded_in", where="side = 'project'")
-    train = train_projects(stage.warehouse)
+    rows = stage.frame("latent_factors", "id", "folded_in", where="side = 'project'")
     form = stage.configuration.benchmark.imagenet_form
-    centred = as_compared(LATENT_FACTORS, indexed(rows, "id", "factors"), train, form)
-    embedded = stage.frame(
-        "embeddings", "project_id", "predicted_factors", where=equals("model_version", model)
+    predicted, actual = (
+        space_of(stage.warehouse, name, model, form).places()
+        for name in (PREDICTED_FACTORS, LATENT_FACTORS)
     )
-    predicted = indexed(embedded, "project_id", "predicted_factors")
     pictured = set(predicted.ids)
-    folded = set(rows.filter("folded_in")["id"].to_list()) & pictured
-    return misplaced(
-        _some(predicted, sorted(folded)),
-        _some(centred, sorted(folded)),
-        _some(centred, [project for project in train if project in pictured]),
+    held_out, train = (
+        sorted(pictured.intersection(rows.filter(folded_in=folded)["id"].to_list()))
+        for folded in (True, False)
     )
+    return misplaced(_some(predicted, held_out), _some(actual, held_out), _some(actual, train))
 
 
 def _cover_map(stage: Stage, model: str, neighbours: pl.DataFrame) -> CoverMap:
     form = stage.configuration.benchmark.imagenet_form
-    places = laid_out(places_in(stage.warehouse, COLLABORATIVE, model, form))
+    places = laid_out(space_of(stage.warehouse, COLLABORATIVE, model, form).places())
     rows = stage.frame("latent_clusters", "id", "cluster", where="side = 'project'")
     clusters = dict(rows.iter_rows())
     known = dict.fromkeys(places.ids)

@@ -86,8 +86,8 @@ function pick(row, { fly = false } = {}) {
   head.append(coverCanvas(row, 96), words);
   const lists = element("div", "", "near-lists");
   lists.append(
-    neighbourList(row, "ours", "Nearest by our features"),
-    neighbourList(row, "imagenet", "Nearest by ImageNet’s"),
+    neighbourList(row, "ours", "Nearest by ours"),
+    neighbourList(row, "imagenet", "By ImageNet’s"),
   );
   panel.replaceChildren(head, lists);
   says.textContent = `Picked: ${data.titles[row]}. Its nearest covers stand after the map.`;
