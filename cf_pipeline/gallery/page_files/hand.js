@@ -153,6 +153,7 @@ for (const button of document.querySelectorAll("[data-cluster], [data-cover]")) 
 new ResizeObserver(resize).observe(map);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 document.getElementById("map-tool").hidden = false;
+document.getElementById("map-off").hidden = true;
 clampView();
 resize();
 loadSheets().then(() => {
