@@ -17,7 +17,7 @@ from cf_pipeline.vision.covers import map_covers, open_cover
 THUMBNAIL_SIDE = 96
 _THUMBNAIL_QUALITY = 70
 _REDUCING_GAP = 3.0
-_TILES = ((1_000, 72), (4_000, 64), (7_000, 48), (10_000, 44))
+_TILES = ((1_000, 72), (4_000, 56), (7_000, 48), (10_000, 44))
 """Up to so many covers on the map, the side of a tile in pixels."""
 _MOST_ACROSS = 16_383
 """What WebP holds; browsers on phones decode as much."""

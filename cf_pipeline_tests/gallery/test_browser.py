@@ -167,7 +167,7 @@ def test_a_cluster_is_opened_and_shown_on_the_map(open_page: Open) -> None:
     card = page.locator("article.card", has_text="Cluster 2,")
     assert card.get_by_text("50").is_hidden()
     card.locator("summary").click()
-    assert "50 %" in card.inner_text()
+    assert "50\u00a0%" in card.inner_text()
     card.get_by_role("button", name="Show on the map").click()
     assert page.input_value("#map-cluster") == "2"
     assert page.evaluate("document.activeElement.id") == "map"

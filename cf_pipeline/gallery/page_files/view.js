@@ -59,7 +59,7 @@ function draw() {
     const aside = shown.cluster >= 0 && clusterOf[row] !== shown.cluster;
     (aside ? dimmed : inside).push([row, x, y]);
   }
-  context.globalAlpha = 0.15;
+  context.globalAlpha = 0.08;
   for (const [row, x, y] of dimmed) drawTile(row, x, y, size);
   context.globalAlpha = 1;
   for (const [row, x, y] of inside) drawTile(row, x, y, size);
