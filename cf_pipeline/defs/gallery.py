@@ -1,5 +1,7 @@
 """Group gallery: a page for people."""
 
+import dagster as dg
+
 from cf_pipeline.configuration.choices import Configuration
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import picture
@@ -48,9 +50,9 @@ def gallery(stage: Stage) -> Output:
 
     made = make_gallery(stage, stage.version("trained_cnn"))
     covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
-    drawn = drawn_at(made.places, covers, f"{made.places.height:,} covers by our features, t-SNE")
+    drawn = picture(drawn_at(made.places, covers, "our features"), "map of covers")
     return Output(
         {"gallery": made.row, "cover_map": made.places},
-        {**made.facts, "map": picture(drawn, "map of covers")},
+        {"page": dg.MetadataValue.path(str(made.page)), **made.facts, "map": drawn},
         artifacts=[made.artifact],
     )

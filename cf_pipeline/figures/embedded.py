@@ -41,24 +41,25 @@ def feature_pictures(
     shown = {"neighbours": _neighbours(centred, paths, name)}
     if mapped:
         places = laid_out(centred, most=mapped)
-        title = f"{len(places.ids):,} of {len(vectors.ids):,} covers by {name}, t-SNE"
+        title = _map_title(len(places.ids), len(vectors.ids), name)
         files = [paths[project] for project in places.ids]
         shown["map"] = covers_on_a_map(files, places.vectors, title)
     return shown
 
 
-def drawn_at(places: pl.DataFrame, covers: pl.DataFrame, title: str) -> bytes:
+def drawn_at(places: pl.DataFrame, covers: pl.DataFrame, name: str) -> bytes:
     """Covers of a map that is laid out already, a thousand at most by keys of their ids.
 
     Args:
         places: `project_id, x, y`, from 0 to 1.
         covers: `project_id, path`.
-        title: what is shown.
+        name: of the features that it is by.
     """
     ids = places["project_id"].to_list()
     kept = np.sort(np.argsort(id_keys(ids, 0), kind="stable")[:MAPPED])
     paths = _paths(covers)
     xy = places.select("x", "y").to_numpy().astype(np.float32)[kept]
+    title = _map_title(len(kept), len(ids), name)
     return covers_on_a_map([paths[ids[row]] for row in kept], xy, title)
 
 
@@ -103,6 +104,10 @@ def _neighbours(vectors: IndexedVectors, paths: Mapping[str, Path], name: str) -
         said = f"cosine {cosines[0]:.2f} to {np.nanmin(cosines):.2f}: " if len(ids) > 1 else ""
         captions.append(f"{said}{ids[0]}")
     return retrieval_panel(rows, captions, f"Covers (left) and their nearest by {name}")
+
+
+def _map_title(n_shown: int, n_covers: int, name: str) -> str:
+    return f"{n_shown:,} of {n_covers:,} covers by {name}, t-SNE"
 
 
 def _paths(covers: pl.DataFrame) -> dict[str, Path]:

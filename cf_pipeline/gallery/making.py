@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -31,7 +32,12 @@ class MadeGallery:
     artifact: Artifact
     row: pl.DataFrame
     places: pl.DataFrame
-    facts: dict[str, int | str]
+    facts: dict[str, int]
+
+    @property
+    def page(self) -> Path:
+        """The HTML file."""
+        return self.artifact.path / PAGE
 
 
 def make_gallery(stage: Stage, model: str) -> MadeGallery:
@@ -63,8 +69,7 @@ def make_gallery(stage: Stage, model: str) -> MadeGallery:
         {"project_id": mapped, "x": gallery.map.places[:, 0], "y": gallery.map.places[:, 1]},
         schema=MAP_SCHEMA,
     )
-    facts: dict[str, int | str] = {
-        "page": str(artifact.path / PAGE),
+    facts = {
         "bytes": len(page),
         "thumbnails": len(thumbs),
         "tile_side": tiles.side,

@@ -15,7 +15,7 @@ from cf_pipeline.gallery.content import Gallery, Misplacements, Retrieval
 from cf_pipeline.gallery.page import histogram, page_files, page_of
 from cf_pipeline_tests.gallery.world import HOSTILE, pictured
 
-VOID = {"meta", "link", "input", "br", "img", "hr"}
+VOID = {"meta", "link", "input", "br", "img", "hr", "wbr"}
 
 
 class Read(HTMLParser):
