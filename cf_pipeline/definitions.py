@@ -10,6 +10,7 @@ from cf_pipeline.defs import (
     baselines,
     benchmark,
     factorization,
+    gallery,
     interactions,
     jobs,
     resources,
@@ -17,7 +18,7 @@ from cf_pipeline.defs import (
     vision,
 )
 
-GROUPS = (interactions, factorization, vision, baselines, benchmark, retrieval)
+GROUPS = (interactions, factorization, vision, baselines, benchmark, retrieval, gallery)
 
 
 @dg.definitions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -60,3 +61,16 @@ def summarize(tasks: Tasks) -> dict[str, float]:
     for task, n in tasks.n_test_seen.items():
         figures[f"{task}_test_images_seen_in_train"] = n
     return figures
+
+
+def example_images(images: pl.DataFrame, n: int = 120) -> list[Path]:
+    """Some labelled images for a picture: the first of every class, then the second, and so on.
+
+    Args:
+        images: `task, image_id, label, path`.
+        n: at most so many.
+    """
+    ordered = images.sort("task", "label", "image_id")
+    turn = pl.int_range(pl.len()).over("task", "label")
+    chosen = ordered.with_columns(turn=turn).sort("turn", "task", "label").head(n)
+    return [Path(path) for path in chosen["path"]]

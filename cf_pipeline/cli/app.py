@@ -14,7 +14,16 @@ from typing import Annotated
 
 import typer
 
-from cf_pipeline.cli import inspecting, models, running, scoring, searching, serving, validating
+from cf_pipeline.cli import (
+    inspecting,
+    models,
+    running,
+    scoring,
+    searching,
+    serving,
+    showing,
+    validating,
+)
 from cf_pipeline.cli.console import out
 from cf_pipeline.errors import CfPipelineError
 
@@ -42,6 +51,7 @@ for command in (
     inspecting.config,
     inspecting.doctor,
     inspecting.export,
+    showing.gallery,
     models.accept,
     models.models,
     models.promote,

@@ -86,6 +86,8 @@ def run(
         print_headlines(place)
         print_what_folds_say(place)
         out.print("Next: cf-pipeline scores, similar IMAGE, ui, export embeddings FILE.parquet")
+    if "gallery" in shown:
+        _print_address(place)
 
 
 def choices_of(
@@ -137,3 +139,10 @@ def print_what_folds_say(place: Home) -> None:
         f"gave for the chosen layers minus {IMAGENET}: {said}.",
         highlight=False,
     )
+
+
+def _print_address(place: Home) -> None:
+    """Where the page lies, last and alone on its line: what one looks at next."""
+    from cf_pipeline.gallery.address import current_page
+
+    typer.echo(current_page(place).as_uri())

@@ -2,7 +2,9 @@
 
 import polars as pl
 
+from cf_pipeline.benchmark.feature_sets import IMAGENET, IMAGENET_RIDGE
 from cf_pipeline.defs.assets import stage_asset
+from cf_pipeline.defs.pictures import feature_pictures
 from cf_pipeline.recompute import fingerprints
 from cf_pipeline.recompute.stage import Output, Stage
 
@@ -22,7 +24,8 @@ def imagenet_embeddings(stage: Stage) -> Output:
     from cf_pipeline.models.extraction import embedded_by_imagenet
 
     table, n_computed = embedded_by_imagenet(stage)
-    return Output({"imagenet_embeddings": table}, {"covers_embedded": n_computed})
+    shown = feature_pictures(stage, table.filter(feature_set=IMAGENET), IMAGENET, mapped=0)
+    return Output({"imagenet_embeddings": table}, {"covers_embedded": n_computed, **shown})
 
 
 @stage_asset(
@@ -47,7 +50,9 @@ def simple_embeddings(stage: Stage) -> Output:
         table, n = embedded_by(stage, feature_set)
         tables.append(table.with_columns(pl.col("features").cast(pl.List(pl.Float32))))
         n_computed += n
-    return Output({"simple_embeddings": pl.concat(tables)}, {"covers_embedded": n_computed})
+    table = pl.concat(tables)
+    shown = feature_pictures(stage, table.filter(feature_set="color"), "color", mapped=0)
+    return Output({"simple_embeddings": table}, {"covers_embedded": n_computed, **shown})
 
 
 @stage_asset(
@@ -83,4 +88,6 @@ def ridge_embeddings(stage: Stage) -> Output:
         stage.configuration.benchmark,
         stage.progress("queries"),
     )
-    return Output({"ridge_embeddings": table}, facts)
+    ridge = table.filter(feature_set=IMAGENET_RIDGE)
+    shown = feature_pictures(stage, ridge, IMAGENET_RIDGE, mapped=0)
+    return Output({"ridge_embeddings": table}, {**facts, **shown})

@@ -3,8 +3,9 @@
 import polars as pl
 
 from cf_pipeline.benchmark import soundness
+from cf_pipeline.benchmark.feature_sets import COLLABORATIVE, IMAGENET
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.pictures import picture, with_tables
+from cf_pipeline.defs.pictures import bars, picture, with_tables
 from cf_pipeline.recompute import fingerprints
 from cf_pipeline.recompute.stage import Output, Stage
 from cf_pipeline.sql import equals
@@ -94,8 +95,11 @@ def cold_start_scores(stage: Stage) -> Output:
     inputs = ColdStartInputs.read(stage.frame, truth, model, config.imagenet_form)
     scores, k = cold_start_table(inputs, config, stage.progress("users"))
     facts = with_tables({"neighbours": k, "scores": cold_start_board(scores)}, "scores")
+    drawn = bars(scores.filter(split="test", metric="auc"), "auc", "cold start, test")
     return Output(
-        {"cold_start_scores": scores.with_columns(model_version=pl.lit(model))}, facts, scope=model
+        {"cold_start_scores": scores.with_columns(model_version=pl.lit(model))},
+        {**facts, "auc_bars": drawn},
+        scope=model,
     )
 
 
@@ -128,17 +132,19 @@ def promoted_model(stage: Stage) -> Output:
 )
 def benchmark_tasks(stage: Stage) -> Output:
     """Labelled images of every benchmark task, split by look component."""
-    from cf_pipeline.benchmark.task_tables import read_tasks, summarize
+    from cf_pipeline.benchmark.task_tables import example_images, read_tasks, summarize
     from cf_pipeline.benchmark.tasks import TaskRules
+    from cf_pipeline.figures.panels import contact_sheet
 
     configuration = stage.configuration
     config = configuration.benchmark
     threads = configuration.resources.n_threads
     rules = TaskRules(config.task_test_share, config.seed, configuration.covers, threads)
     tasks = read_tasks(config.tasks, rules, stage.progress("images"))
+    sheet = contact_sheet(example_images(tasks.images), columns=20, title="Labelled images")
     return Output(
         {"benchmark_tasks": tasks.images, "benchmark_tasks_rejected": tasks.rejected},
-        summarize(tasks),
+        {**summarize(tasks), "examples": picture(sheet, "labelled images")},
     )
 
 
@@ -179,12 +185,19 @@ def benchmark_scores(stage: Stage) -> Output:
         stage.progress("probes"),
     )
     pictures = {
-        f"confusion_{task}": confusion(result.confusion, result.classes)
+        f"confusion_{task}_by_{feature_set}": confusion(
+            result.confusion,
+            result.classes,
+            f"{task}: which class a probe on {feature_set} takes for which",
+        )
         for (task, feature_set), result in probes.results.items()
-        if feature_set == "collaborative"
+        if feature_set in {COLLABORATIVE, IMAGENET}
     }
     scores = probes.table.with_columns(model_version=pl.lit(model))
     tables = {"benchmark_scores": scores}
     facts = {**summarize(probes), "wandb_run": track_evaluation(stage, model, tables, pictures)}
     shown = {name: picture(png, name) for name, png in pictures.items()}
+    accuracies = scores.filter(metric="mean_class_accuracy")
+    for (task,), rows in accuracies.group_by("task", maintain_order=True):
+        shown[f"accuracy_{task}"] = bars(rows, "mean_class_accuracy", str(task))
     return Output(tables, {**facts, **shown}, scope=model)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.pictures import cluster_pictures, picture
+from cf_pipeline.defs.pictures import bars, cluster_pictures, picture
 from cf_pipeline.factorization import soundness
 from cf_pipeline.recompute.stage import Output, Stage
 from cf_pipeline.sql import written_as
@@ -98,7 +98,9 @@ def factor_scores(stage: Stage) -> Output:
         max_users=config.max_users,
     )
     figures = {f"{row['model']}_{row['metric']}": row["value"] for row in table.to_dicts()}
-    return Output({"factor_scores": table}, figures)
+    rows = table.filter(metric="recall_at_20").rename({"model": "feature_set"})
+    drawn = bars(rows, "recall_at_20", "hidden train events")
+    return Output({"factor_scores": table}, {**figures, "recall_at_20_bars": drawn})
 
 
 def fitting(stage: Stage) -> "Fitting":

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import polars as pl
 
 from cf_pipeline.interactions.config import PruningConfig
+from cf_pipeline.recompute.stage import Stage
 
 CLUSTERS_A_PICTURE = 12
 """So that covers are recognized in 100 KB."""
@@ -34,6 +36,25 @@ def cluster_pictures(examples: "Sequence[ClusterExample]") -> dict[str, dg.Markd
         png = captioned_rows([e.covers for e in some], [e.caption for e in some], title)
         shown[name.replace(" ", "_")] = picture(png, name)
     return shown
+
+
+def feature_pictures(
+    stage: Stage, table: pl.DataFrame, name: str, mapped: int = 1000
+) -> dict[str, dg.MarkdownMetadataValue]:
+    """A map of at most so many covers and the nearest of a few, by features of one length."""
+    from cf_pipeline.figures import embedded
+
+    covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
+    drawn = embedded.feature_pictures(table, covers, name, mapped=mapped)
+    return {what: picture(png, f"{what} by {name}") for what, png in drawn.items()}
+
+
+def bars(scores: pl.DataFrame, measure: str, what: str) -> dg.MarkdownMetadataValue:
+    """Dots with intervals of one measure: `feature_set, value, low, high`, none of them chosen."""
+    from cf_pipeline.figures.scores import score_bars
+
+    rows = scores.with_columns(chosen=pl.lit(value=False))
+    return picture(score_bars(rows, measure, what), what)
 
 
 def with_tables(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:

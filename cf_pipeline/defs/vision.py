@@ -1,7 +1,7 @@
 """Group vision: what the network may see, the network, and embeddings of every cover."""
 
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.pictures import picture
+from cf_pipeline.defs.pictures import feature_pictures, picture
 from cf_pipeline.recompute import fingerprints
 from cf_pipeline.recompute.stage import Output, Stage
 from cf_pipeline.vision import soundness
@@ -107,6 +107,7 @@ def embeddings(stage: Stage) -> Output:
             "covers_embedded_by_other_models": sum(n for _, n in others.values()),
             "model_version": model,
             "other_models": ", ".join(others) or "none",
+            **feature_pictures(stage, table, "our features"),
         },
         scope=model,
         others={version: {"embeddings": rows} for version, (rows, _) in others.items()},

@@ -7,9 +7,6 @@ with a cross, never a gap: the reader sees that something should be there.
 from __future__ import annotations
 
 import logging
-import struct
-import warnings
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from cf_pipeline.figures.style import BLUE, DPI, GREY, INK, TICK_SIZE, TITLE_SIZE, png
+from cf_pipeline.figures.style import BLUE, DPI, INK, TICK_SIZE, TITLE_SIZE, png
+from cf_pipeline.figures.tiles import missing_tile, thumbnail
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +28,6 @@ CAPTION_HEIGHT = 16
 TILES = ((80, 60), (160, 48), (300, 36))
 """Up to so many covers, a tile of so many pixels: what keeps its colors in 100 KB."""
 MAX_WIDTH = 1100
-MAX_PIXELS = 50_000_000
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-"""What Pillow raises on files that are missing, broken, mislabelled or huge."""
 
 
 def retrieval_panel(
@@ -144,10 +130,10 @@ class _Canvas:
     def tile(self, path: Path, left: int, top: int, *, framed: bool = False) -> None:
         """Draws a cover; coordinates in pixels from the top left corner below the header."""
         left, top = left + self.MARGIN, top + self.HEADER
-        cover = _thumbnail(path, self.side)
+        cover = thumbnail(path, self.side)
         self.n_tiles += 1
         self.n_missing += cover is None
-        self.pixels.paste(cover or _missing_tile(self.side), (left, top))
+        self.pixels.paste(cover or missing_tile(self.side), (left, top))
         if framed:
             box = (left - 2, top - 2, left + self.side + 1, top + self.side + 1)
             ImageDraw.Draw(self.pixels).rectangle(box, outline=BLUE, width=2)
@@ -189,29 +175,3 @@ def _tile_side(n_tiles: int, n_columns: int) -> int:
     """Pixels of a tile where so many are to fit, so many of them side by side."""
     wanted = next((side for most, side in TILES if n_tiles <= most), TILES[-1][1])
     return max(12, min(wanted, MAX_WIDTH // max(1, n_columns) - GAP))
-
-
-def _thumbnail(path: Path, side: int) -> Image.Image | None:
-    """A cover on a white square, None where it cannot be read."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    return None
-                image.draft("RGB", (2 * side, 2 * side))
-                cover = image.convert("RGBA")
-    except UNREADABLE:
-        return None
-    cover.thumbnail((side, side), Image.Resampling.LANCZOS)
-    square = Image.new("RGBA", (side, side), "white")
-    square.alpha_composite(cover, ((side - cover.width) // 2, (side - cover.height) // 2))
-    return square.convert("RGB")
-
-
-def _missing_tile(side: int) -> Image.Image:
-    tile = Image.new("RGB", (side, side), "#d5d9dc")
-    draw = ImageDraw.Draw(tile)
-    for line in ((8, 8, side - 9, side - 9), (8, side - 9, side - 9, 8)):
-        draw.line(line, fill=GREY, width=2)
-    return tile

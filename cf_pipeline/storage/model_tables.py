@@ -1,4 +1,4 @@
-"""Tables of the groups factorization, vision and baselines: factors, networks, features.
+"""Tables of the groups that make and show what was learned: factors, networks, features, places.
 
 Vectors stand in `FLOAT[n]` columns (fixed size, n from the data), except in `simple_embeddings`,
 where feature sets of several lengths share a column and `FLOAT[]` lists are used. Where two model
@@ -203,5 +203,29 @@ BASELINES = (
             required("features", VECTOR, "Predicted factors minus the train mean, n floats."),
         ),
         key=("project_id", "feature_set"),
+    ),
+)
+
+GALLERY = (
+    Table(
+        "gallery",
+        "The page of results, one row.",
+        (
+            MODEL_VERSION,
+            required("artifact", "VARCHAR", "Version of the artifact that holds index.html."),
+            required("n_covers", "BIGINT", "Covers on its map."),
+            required("n_bytes", "BIGINT", "Size of the page."),
+        ),
+        key=("model_version",),
+    ),
+    Table(
+        "cover_map",
+        "Where every cover lies on the page's map.",
+        (
+            PROJECT,
+            required("x", "FLOAT", "From left to right, 0 to 1."),
+            required("y", "FLOAT", "From top to bottom, 0 to 1."),
+        ),
+        key=("project_id",),
     ),
 )

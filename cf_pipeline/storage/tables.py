@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from cf_pipeline.storage.bookkeeping import BOOKKEEPING
 from cf_pipeline.storage.input_tables import INTERACTIONS
-from cf_pipeline.storage.model_tables import BASELINES, FACTORIZATION, RETRIEVAL, VISION
+from cf_pipeline.storage.model_tables import (
+    BASELINES,
+    FACTORIZATION,
+    GALLERY,
+    RETRIEVAL,
+    VISION,
+)
 from cf_pipeline.storage.schema import Table
 from cf_pipeline.storage.score_tables import BENCHMARK, PROMOTION
 
@@ -22,6 +28,7 @@ TABLES: dict[str, Table] = {
         RETRIEVAL,
         BENCHMARK,
         PROMOTION,
+        GALLERY,
         BOOKKEEPING,
     )
     for table in group
@@ -40,6 +47,7 @@ _COMPANIONS = {
         "exported_forms",
         "popularity_leaks",
     ),
+    "gallery": ("cover_map",),
     "promoted_model": ("promotion_comparisons",),
 }
 _NOT_ASSETS = {table.name for table in BOOKKEEPING}.union(*_COMPANIONS.values())

@@ -10,7 +10,7 @@ import pytest
 from cf_pipeline_tests.cli.conftest import Command
 
 COMMANDS = (
-    *("run", "ui", "crossvalidate", "status", "config", "doctor", "export"),
+    *("run", "ui", "crossvalidate", "status", "config", "doctor", "export", "gallery"),
     *("accept", "models", "promote", "gc", "lineage"),
     *("similar", "embed", "recommend", "scores"),
 )

@@ -107,6 +107,7 @@ def test_every_asset_says_what_it_is(definitions: dg.Definitions) -> None:
             "baselines",
             "benchmark",
             "retrieval",
+            "gallery",
         }, name
         assert re.fullmatch("[0-9a-f]{12}", asset.code_version or ""), name
         assert asset.metadata["dagster/relation_identifier"] == f"main.{name}"

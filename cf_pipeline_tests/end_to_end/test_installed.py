@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -64,6 +65,11 @@ def test_a_planted_data_set_to_the_end(elsewhere: Path) -> None:
     said = cf(elsewhere, "run", *home, *data, *chosen)
     assert said.returncode == 0, said.stderr
     assert "Image similarity, test" in said.stdout
+    # The very last line is where to look next.
+    page = said.stdout.splitlines()[-1]
+    assert page.startswith("file://")
+    assert Path(unquote(urlsplit(page).path)).stat().st_size < 10_000_000
+    assert cf(elsewhere, "gallery", *home).stdout == f"{page}\n"
     # Without a labelled set of its own there is none to probe, and nothing has failed.
     states = json.loads(cf(elsewhere, "status", "--json", *home).stdout)
     assert {row["state"] for row in states} == {"fresh"}

@@ -31,6 +31,7 @@ BELOW_THE_NETWORK = {
     "benchmark_scores",
     "promoted_model",
     "similar_projects",
+    "gallery",
 }
 
 
@@ -102,7 +103,7 @@ def test_a_cover_outside_the_training_set_is_embedded_and_scored(there: Place) -
     assert project not in trained_on["project_id"]
     computed = there.settle()
     assert_each_once_and_in_order(computed)
-    scores = {"similarity_scores", "cold_start_scores", "similar_projects"}
+    scores = {"similarity_scores", "cold_start_scores", "similar_projects", "gallery"}
     reached = {"covers", *edits.EMBEDDERS, "ridge_embeddings", *scores}
     # Who reads covers looks; what the split, the matrix and the training set take of them stayed,
     # and clusters show covers but are made of factors.

@@ -193,7 +193,7 @@ CHANGES = {
         ("vectors.py", "np.where(norms == 0, 1, norms)", "np.where(norms == 0, 2, norms)"),
         {"similarity_scores", "promoted_model", "ridge_embeddings", "imagenet_embeddings",
          "trained_cnn", "task_embeddings", "cold_start_scores", "latent_clusters",
-         "similar_projects"},
+         "similar_projects", "gallery"},
     ),
     "the worker, through defs": (
         ("vision/job.py", 'prefix="decoded-"', 'prefix="made-"'), {"trained_cnn"},

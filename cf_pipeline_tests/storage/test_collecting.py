@@ -118,6 +118,22 @@ def test_an_empty_home_has_nothing_to_collect(models: Models) -> None:
     assert not models.warehouse.path.exists()
 
 
+def test_a_page_that_was_written_anew_goes_and_the_current_one_stays(models: Models) -> None:
+    pages = []
+    for content in (b"old page", b"new page"):
+        page = models.publish(content, kind="gallery")
+        row = f"SELECT 'm' AS model_version, '{page.version}' AS artifact, 1 AS n_covers, "
+        places = "SELECT 'p' AS project_id, 0.5::FLOAT AS x, 0.5::FLOAT AS y"
+        tables = {"gallery": f"{row} 8 AS n_bytes", "cover_map": places}
+        record = models.draft("gallery", metadata={"artifacts": {"gallery": page.version}})
+        models.warehouse.publish(record, Write(tables, artifacts=[page]))
+        pages.append(page)
+    planned = plan(models.warehouse, models.artifacts, keep=())
+    assert planned.folders == (pages[0].path,)
+    collect(models.warehouse, models.artifacts, planned)
+    assert models.artifacts.folders() == [pages[1].path]
+
+
 def test_old_versions_go_with_their_rows_and_folders(models: Models) -> None:
     old, older, kept, newest = (models.train(seed, embedded=True) for seed in range(4))
     before = models.rows()

@@ -43,6 +43,8 @@ COLUMNS = {
     "latent_clusters": "cluster side id distance",
     "cluster_words": "cluster source word z n_projects share",
     "similar_projects": "model_version feature_set project_id rank neighbour_id cosine",
+    "gallery": "model_version artifact n_covers n_bytes",
+    "cover_map": "project_id x y",
     "ridge_embeddings": "project_id feature_set sha256 features",
     "benchmark_tasks": "task image_id path sha256 label split look_component",
     "benchmark_tasks_rejected": "task image_id path label reason",

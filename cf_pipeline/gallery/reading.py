@@ -1,0 +1,194 @@
+"""The page's content out of the warehouse, as the current model's tables say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from cf_pipeline.benchmark.feature_sets import (
+    COLLABORATIVE,
+    IMAGENET,
+    LATENT_FACTORS,
+    PREDICTED_FACTORS,
+)
+from cf_pipeline.factorization.cluster_examples import cluster_examples
+from cf_pipeline.gallery.boards import all_boards, headlines_of
+from cf_pipeline.gallery.choosing import (
+    misplaced,
+    nearest_of,
+    picked_queries,
+    primary_measure,
+)
+from cf_pipeline.gallery.content import (
+    ClusterCard,
+    CoverMap,
+    Facts,
+    Gallery,
+    Label,
+    Misplacements,
+    QueryPanel,
+    Retrieval,
+)
+from cf_pipeline.models.spaces import exported_form, space_of
+from cf_pipeline.recompute.stage import Stage
+from cf_pipeline.retrieval.layout import laid_out
+from cf_pipeline.sql import equals
+from cf_pipeline.vectors import IndexedVectors
+
+_SCORES = ("similarity_scores", "similarity_differences", "benchmark_scores", "cold_start_scores")
+_COVERS_OF_A_CLUSTER = 12
+
+
+def read_gallery(stage: Stage, model: str) -> Gallery:
+    """Everything that the page shows.
+
+    Args:
+        stage: declares to read `benchmark.imagenet_form`.
+        model: a model version.
+
+    Raises:
+        DataError: a cover or train project has no vector.
+    """
+    of_model = equals("model_version", model)
+    tables = {name: stage.frame(name, where=of_model) for name in _SCORES}
+    tables["factor_scores"] = stage.frame("factor_scores")
+    primary = primary_measure(tables["similarity_scores"])
+    boards = all_boards(tables, primary)
+    labels = _labels(stage)
+    neighbours = stage.frame("similar_projects", where=of_model)
+    return Gallery(
+        facts=_facts(stage, model, len(labels)),
+        headlines=headlines_of(boards),
+        boards=boards,
+        clusters=_cluster_cards(stage),
+        retrieval=_retrieval(stage, tables["similarity_scores"], primary, neighbours, labels),
+        wrong=_misplacements(stage, model),
+        map=_cover_map(stage, model, neighbours),
+        labels=labels,
+    )
+
+
+def _facts(stage: Stage, model: str, n_covers: int) -> Facts:
+    factors = stage.frame("latent_factors", "side", "id")
+    placed = factors.filter(side="project").rename({"id": "project_id"})
+    sizes = placed.join(stage.frame("project_split"), on="project_id").group_by("split").len()
+    return Facts(
+        name=stage.dataset.name,
+        model=model,
+        form=exported_form(stage.warehouse, model) or COLLABORATIVE,
+        n_covers=n_covers,
+        n_users=factors.filter(side="user").height,
+        n_projects=dict(sizes.sort("split").iter_rows()),
+    )
+
+
+def _labels(stage: Stage) -> dict[str, Label]:
+    """Words and file of every readable cover."""
+    covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
+    projects = stage.frame("raw_projects", "project_id", "title", "field")
+    rows = covers.join(projects, on="project_id", how="left").sort("project_id")
+    return {
+        project: Label((title or "").strip() or project, field, Path(path))
+        for project, path, title, field in rows.iter_rows()
+    }
+
+
+def _cluster_cards(stage: Stage) -> tuple[ClusterCard, ...]:
+    words = stage.frame("cluster_words")
+    covers = stage.frame("covers", "project_id", "path", "look_group", where="status = 'ok'")
+    examples = cluster_examples(
+        stage.frame("latent_clusters"), words, covers, n_covers=_COVERS_OF_A_CLUSTER
+    )
+    return tuple(
+        ClusterCard(
+            cluster=each.cluster,
+            n_projects=each.n_projects,
+            words=each.words,
+            by_source=_by_source(words.filter(cluster=each.cluster)),
+            covers=each.project_ids,
+        )
+        for each in examples
+    )
+
+
+def _by_source(words: pl.DataFrame) -> dict[str, tuple[tuple[str, float], ...]]:
+    surest = words.sort("source", -pl.col("z"), "word")
+    return {
+        str(source): tuple(rows.select("word", "share").iter_rows())
+        for (source,), rows in surest.group_by("source", maintain_order=True)
+    }
+
+
+def _retrieval(
+    stage: Stage,
+    scores: pl.DataFrame,
+    primary: str,
+    neighbours: pl.DataFrame,
+    labels: Mapping[str, Label],
+) -> Retrieval:
+    layer = str(scores.filter("chosen")["feature_set"][0])
+    where = f"{equals('model_version', str(scores['model_version'][0]))} AND split = 'test'"
+    asked = stage.frame("similarity_queries", where=where).filter(measure=primary)
+    ours = asked.filter(feature_set=layer).select("project_id", "value")
+    theirs = dict(asked.filter(feature_set=IMAGENET).select("project_id", "value").iter_rows())
+    values = dict(ours.iter_rows())
+    picked = picked_queries(ours)
+    ids = [query for some in picked.values() for query in some]
+    near = {
+        space: nearest_of(neighbours, space, ids, labels) for space in (COLLABORATIVE, IMAGENET)
+    }
+    return Retrieval(
+        measure=primary,
+        layer=layer,
+        n_queries=ours.height,
+        groups={
+            name: tuple(
+                QueryPanel(
+                    query,
+                    values[query],
+                    theirs[query],
+                    near[COLLABORATIVE][query],
+                    near[IMAGENET][query],
+                )
+                for query in some
+            )
+            for name, some in picked.items()
+        },
+    )
+
+
+def _misplacements(stage: Stage, model: str) -> Misplacements:
+    rows = stage.frame("latent_factors", "id", "folded_in", where="side = 'project'")
+    form = stage.configuration.benchmark.imagenet_form
+    predicted, actual = (
+        space_of(stage.warehouse, name, model, form).places()
+        for name in (PREDICTED_FACTORS, LATENT_FACTORS)
+    )
+    pictured = set(predicted.ids)
+    held_out, train = (
+        sorted(pictured.intersection(rows.filter(folded_in=folded)["id"].to_list()))
+        for folded in (True, False)
+    )
+    return misplaced(_some(predicted, held_out), _some(actual, held_out), _some(actual, train))
+
+
+def _cover_map(stage: Stage, model: str, neighbours: pl.DataFrame) -> CoverMap:
+    form = stage.configuration.benchmark.imagenet_form
+    places = laid_out(space_of(stage.warehouse, COLLABORATIVE, model, form).places())
+    rows = stage.frame("latent_clusters", "id", "cluster", where="side = 'project'")
+    clusters = dict(rows.iter_rows())
+    known = dict.fromkeys(places.ids)
+    return CoverMap(
+        project_ids=places.ids,
+        places=places.vectors,
+        clusters=tuple(clusters.get(project) for project in places.ids),
+        ours=nearest_of(neighbours, COLLABORATIVE, places.ids, known),
+        imagenet=nearest_of(neighbours, IMAGENET, places.ids, known),
+    )
+
+
+def _some(vectors: IndexedVectors, ids: Sequence[str]) -> IndexedVectors:
+    return IndexedVectors(tuple(ids), np.ascontiguousarray(vectors.rows(ids)))

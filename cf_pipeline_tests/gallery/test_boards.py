@@ -1,0 +1,135 @@
+"""Tables and sentences say what the rows say."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from cf_pipeline.gallery.boards import (
+    COLD,
+    FACTORS,
+    PROBE,
+    SIMILARITY,
+    all_boards,
+    figure,
+    headlines_of,
+    percent,
+)
+from cf_pipeline.gallery.content import Interval
+from cf_pipeline.gallery.meanings import meanings_of
+
+BOUNDS = {"low": 0.2, "high": 0.4}
+
+
+def scores(**changed: object) -> dict[str, pl.DataFrame]:
+    similarity = [
+        {
+            "split": split,
+            "feature_set": name,
+            "measure": measure,
+            "value": value,
+            **BOUNDS,
+            "n_queries": 7,
+            "n_groups": 3,
+            "chosen": name == "collaborative",
+        }
+        for split in ("validation", "test")
+        for measure in ("triplet_accuracy", "ndcg_at_10")
+        for name, value in (("collaborative", 0.3), ("imagenet", 0.25), ("my_lab:Gist", 0.1))
+    ]
+    apart = [
+        {
+            "split": "test",
+            "feature_set": "collaborative",
+            "reference": "imagenet",
+            "measure": "ndcg_at_10",
+            "difference": 0.05,
+            "low": 0.01,
+            "high": 0.09,
+            **changed,
+        }
+    ]
+    factors = [
+        {"model": m, "metric": "recall_at_20", "value": v, **BOUNDS, "n_users": 1234}
+        for m, v in (("factors", 0.38), ("popularity", 0.03))
+    ]
+    probes = [
+        {
+            "task": "shapes",
+            "feature_set": name,
+            "metric": "mean_class_accuracy",
+            "value": value,
+            **BOUNDS,
+            "n_train": 10,
+            "n_test": 5,
+        }
+        for name, value in (("collaborative", 0.6), ("imagenet", 0.5))
+    ]
+    cold = [
+        {"split": "test", "feature_set": name, "metric": "auc", "value": v, **BOUNDS, "n_users": 9}
+        for name, v in (("predicted_factors", 0.7), ("imagenet", 0.6), ("popularity", None))
+    ]
+    return {
+        "similarity_scores": pl.DataFrame(similarity),
+        "similarity_differences": pl.DataFrame(apart),
+        "factor_scores": pl.DataFrame(factors),
+        "benchmark_scores": pl.DataFrame(probes),
+        "cold_start_scores": pl.DataFrame(cold),
+    }
+
+
+def test_factors_first_and_the_primary_measure_before_others() -> None:
+    boards = all_boards(scores(), "ndcg_at_10")
+    assert list(boards) == [FACTORS, SIMILARITY, PROBE, COLD]
+    assert [(b.measure, b.is_first) for b in boards[SIMILARITY]] == [
+        ("ndcg_at_10", True),
+        ("triplet_accuracy", False),
+    ]
+    first = boards[SIMILARITY][0]
+    assert first.title == "ndcg_at_10, test, 7 queries of 3 groups"
+    assert [row.name for row in first.rows] == ["imagenet", "my_lab:Gist", "collaborative"]
+    assert [row.marked for row in first.rows] == [False, False, True]
+    assert first.rows[-1].difference == Interval(0.05, 0.01, 0.09)
+    assert first.scale == (0.2, 0.4)
+    assert "1,234 users" in boards[FACTORS][0].title
+
+
+def test_a_home_without_tasks_has_no_such_table() -> None:
+    tables = scores()
+    tables["benchmark_scores"] = tables["benchmark_scores"].clear()
+    boards = all_boards(tables, "ndcg_at_10")
+    assert PROBE not in boards
+    assert len(headlines_of(boards)) == 3
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ({"low": 0.01, "high": 0.09}, "ours are better here"),
+        ({"low": -0.09, "high": -0.01}, "ours are worse here"),
+        ({"low": -0.01, "high": 0.09}, "does not tell the two apart"),
+    ],
+)
+def test_the_sentence_follows_the_interval(bounds: dict[str, float], said: str) -> None:
+    headlines = headlines_of(all_boards(scores(**bounds), "ndcg_at_10"))
+    assert headlines[1].figures == (("ours", "0.300"), ("ImageNet", "0.250"))
+    assert said in headlines[1].sentence
+    assert headlines[0].figures == (("factors", "38\u00a0%"), ("popularity", "3\u00a0%"))
+    assert "not measured" in headlines[3].sentence
+
+
+def test_figures_in_words() -> None:
+    assert (
+        figure(Interval(-0.0123, -0.05, 0.02), signed=True) == "\u22120.012 [\u22120.050, +0.020]"
+    )
+    assert figure(Interval(0.5)) == "0.500"
+    assert percent(Interval(0.384, 0.331, 0.441)) == "38\u00a0% [33, 44]"
+    assert (figure(None), percent(None)) == ("not measured", "not measured")
+    assert Interval(0.5).side == 0
+
+
+def test_every_row_is_explained() -> None:
+    told = meanings_of(all_boards(scores(), "ndcg_at_10"))
+    assert next(iter(told)) == "factors"
+    assert told["my_lab:Gist"] == "Features from outside, as they are."
+    assert "ImageNet" in told["imagenet"]
