@@ -13,6 +13,7 @@ from PIL import Image
 
 from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
 from cf_pipeline.benchmark.task_loaders.loader import REPOSITORY, TaskLoader
+from cf_pipeline.benchmark.task_tables import example_images
 from cf_pipeline.benchmark.tasks import TaskRules, read_task, split_by_look
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.config import CoversConfig
@@ -293,3 +294,15 @@ def test_real_tasks(name, n_images, n_classes, n_test_seen):
     classes = task.images.group_by("split").agg(pl.col("label").n_unique())
     assert dict(classes.iter_rows()) == {"train": n_classes, "test": n_classes}
     assert abs(task.n_test_seen - n_test_seen) <= 2
+
+
+def test_examples_show_every_class_before_any_twice():
+    images = pl.DataFrame({
+        "task": ["a"] * 6,
+        "image_id": ["5", "4", "3", "2", "1", "0"],
+        "label": ["dog", "cat", "cat", "cat", "dog", "owl"],
+        "path": ["5", "4", "3", "2", "1", "0"],
+    })
+    shown = [path.name for path in example_images(images, 5)]
+    assert shown == ["2", "1", "0", "3", "5"]
+    assert example_images(images.clear()) == []

@@ -537,6 +537,7 @@ def test_evaluations_have_score_tables_and_pictures(
     with Image.open(similarity["neighbours"]) as panel:
         assert min(panel.size) > 200
     tasks = dict(media(tracked["benchmark_scores"]))
-    assert tasks.keys() == {"benchmark_scores", "confusion_noto_emoji"}
-    with Image.open(tasks["confusion_noto_emoji"]) as confusion:
+    confusions = {f"confusion_noto_emoji_by_{name}" for name in ("collaborative", "imagenet")}
+    assert tasks.keys() == {"benchmark_scores", *confusions}
+    with Image.open(tasks["confusion_noto_emoji_by_collaborative"]) as confusion:
         assert min(confusion.size) > 100

@@ -189,9 +189,9 @@ READ_BY_A_ROOM = {
         "imagenet_embeddings",
         "similarity_scores",
     },
-    "gallery": {"training_set", "imagenet_embeddings"},
+    "gallery": {"training_set", "embeddings", "imagenet_embeddings"},
 }
-"""`interactions.pruning` streams it inside DuckDB, `models.similar` asks the warehouse."""
+"""`interactions.pruning` streams it inside DuckDB, `models.spaces` asks the warehouse."""
 CHANGES_NO_RESULT = {"resources", "tracking", "recipe", "budget", "dataset"}
 NOT_USED = {"vision.learning_rate", "vision.patience"}
 """`VisionConfig.schedule` looks at all three of its fields, and who asks for one has that one."""
