@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cf_pipeline.cli.console import HomeOption, all_stages, named, out, store
+from cf_pipeline.cli.exporting import export_model_folder
 from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import DataError
 from cf_pipeline.storage.home import Home
@@ -110,15 +111,18 @@ def doctor(
 
 
 def export(
-    what: Annotated[str, typer.Argument(help="embeddings")],
-    file: Annotated[Path, typer.Argument(help="A .parquet file to write.")],
+    what: Annotated[str, typer.Argument(help="embeddings or model")],
+    file: Annotated[Path, typer.Argument(help="A .parquet file to write; for model a folder.")],
     model: Annotated[
         str | None,
         typer.Option(help="A model version, or how it begins; none: the champion, which serves."),
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Write embeddings of one model to a Parquet file: ids, split, vectors.
+    """Write embeddings of one model to a Parquet file, or the model itself as a folder.
+
+    A folder has weights, a torch program, an ONNX file and a model card, and loads without this
+    project.
 
     Column `collaborative` is the form that validation chose: a layer, or one beside ImageNet's
     features. Cosines of it are what the scoreboard ranks by.
@@ -127,12 +131,16 @@ def export(
 
     Example: cf-pipeline export embeddings embeddings.parquet
     Example: cf-pipeline export embeddings old.parquet --model 3f1c9a
+    Example: cf-pipeline export model my_model
     """
     from cf_pipeline.models.exporting import export_embeddings
 
-    if what != "embeddings":
-        raise DataError(f"export knows embeddings, got {what!r}.")
     place = Home.locate(home)
+    if what == "model":
+        export_model_folder(place, file, model)
+        return
+    if what != "embeddings":
+        raise DataError(f"export knows embeddings and model, got {what!r}.")
     rows, version, form = export_embeddings(place, file, model)
     out.print(f"{rows:,} embeddings of model {version} in {escape(str(file))}")
     chosen = form or "the features layer: this model was not scored, so no form was chosen yet"
