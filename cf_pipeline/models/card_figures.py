@@ -117,7 +117,7 @@ def errors_section(found: Misplaced | None) -> list[str]:
     titles = ["title", "project", "field", "users", "distance"]
     return [
         *parts,
-        "The covers that are farthest; where few users engaged with one, its own factors say little:",
+        "The covers that are farthest; where users are few, their own factors say little:",
         markdown(titles, worst),
     ]
 

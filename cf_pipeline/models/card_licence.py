@@ -56,8 +56,8 @@ def licence_lines(initial_weights: str, lineage: Lineage) -> list[str]:
         f"- **Weights that training began with**: {weights}.",
         f"- **Data**: {data}.",
         "- Two United States patents on related methods are named in `NOTICE` and "
-        "`docs/patents.md` of cf_pipeline; whether a use falls under a claim is judged neither there "
-        "nor here.",
+        "`docs/patents.md` of cf_pipeline; whether a use falls under a claim is judged neither "
+        "there nor here.",
     ]
 
 

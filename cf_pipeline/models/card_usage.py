@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cf_pipeline.benchmark.feature_sets import COLLABORATIVE
 from cf_pipeline.models.form_parts import FormParts
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Usage:
                 "and the folder gives the layers as they are."
             ]
         form, what = self.form.form, "the form that validation chose"
+        layer = "features" if form.layer == COLLABORATIVE else form.layer
         if not self.form.scored:
             what = "the features layer, since the model was not scored and no form was chosen"
         said = (
@@ -129,8 +131,8 @@ class Usage:
                 f"{said}`form.safetensors` has what it takes from train projects, but no public "
                 f"library has the network of `{form.beside}`; the folder gives the layer alone."
             ]
-        said += "After the program's lines, or after those of the public library:"
-        layer = "features" if form.layer == "collaborative" else form.layer
+        elsewhere = self.plain is not None and (self.head_is_plain or layer == "features")
+        said += f"After the program's lines{', or those before it' if elsewhere else ''}:"
         own = f'torch.nn.functional.normalize({layer} - form["mean"])'
         if form.beside is not None:
             return [said, _block(self._beside_lines(form.beside, own))]

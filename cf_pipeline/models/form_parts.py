@@ -1,7 +1,7 @@
 """What makes the exported form of a model out of its layers, as a few tensors that travel.
 
-`forms.in_form` computes a form from all vectors of a home. A cover from elsewhere needs what it took
-from train projects: a mean, and the directions in which ImageNet's features are seen.
+`forms.in_form` computes a form from all vectors of a home. A cover from elsewhere needs
+what it took from train projects: a mean, and the directions in which ImageNet's features are seen.
 """
 
 from __future__ import annotations
