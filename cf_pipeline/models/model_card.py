@@ -42,6 +42,8 @@ class Card:
         agreement: of its files with the network.
         opset: version of ONNX's operator set.
         misplaced: where the model is wrong; None: nothing to compare.
+        beside_weights: `random` or the SHA-256 of those of the network beside the layer; None:
+            there is none in the folder.
         files: name to size in bytes and what it is, in the order of the card.
     """
 
@@ -54,6 +56,7 @@ class Card:
     agreement: Agreement
     opset: int
     misplaced: Misplaced | None
+    beside_weights: str | None
     files: Mapping[str, tuple[int, str]]
 
     def text(self) -> str:
@@ -69,7 +72,7 @@ class Card:
             "## Data",
             *data_section(self.warehouse, self.dataset, self.lineage),
             "## Licence",
-            "\n".join(licence_lines(self.manifest.initial_weights, self.lineage)),
+            "\n".join(licence_lines(self._weights(), self.lineage)),
             "## Figures",
             *figures_section(self.warehouse, self.version),
             "## Where it is wrong",
@@ -82,7 +85,7 @@ class Card:
         return "\n\n".join(parts) + "\n"
 
     def _head(self) -> str:
-        licence = licence_name(self.manifest.initial_weights, self.lineage)
+        licence = licence_name(self._weights(), self.lineage)
         plain = self.usage.plain
         library = plain.library if plain is not None else "pytorch"
         lines = ["---", f"license: {licence}"]
@@ -96,6 +99,13 @@ class Card:
             "---",
         ]
         return "\n".join(lines)
+
+    def _weights(self) -> dict[str, str]:
+        """What weights are in the folder, to where they come from."""
+        weights = {"Weights that training began with, and changed": self.manifest.initial_weights}
+        if self.beside_weights is not None:
+            weights["Weights of the network beside it, unchanged"] = self.beside_weights
+        return weights
 
     def _what(self) -> list[str]:
         manifest = self.manifest

@@ -97,7 +97,8 @@ def export_model(home: Home, folder: Path, model: str | None = None) -> Exported
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error}. Choose another place.") from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft.exists():
+            shutil.rmtree(draft)
     n_bytes = sum(file.stat().st_size for file in folder.iterdir())
     return ExportedModel(version, folder, n_bytes, agreement)
 
@@ -146,6 +147,7 @@ def _write(
         agreement=agreement,
         opset=opset,
         misplaced=misplaced(warehouse, version, manifest.target_mean, lineage),
+        beside_weights=_weights_beside(configuration) if beside is not None else None,
         files={
             name: ((folder / name).stat().st_size, said)
             for name, said in what.items()
@@ -183,6 +185,10 @@ def _usage(
         form=parts,
         beside_plain=beside,
     )
+
+
+def _weights_beside(configuration: Configuration) -> str:
+    return str(configuration.baselines.imagenet.backbone.initial_weights())
 
 
 def _write_beside(

@@ -88,14 +88,14 @@ def fitted(image: Image.Image, how: dict[str, Any]) -> npt.NDArray[np.uint8]:
         filled = Image.new("RGB", (width, height), "white")
         place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
         filled.paste(image.resize(inner, **scale), place)
-        return np.asarray(filled, dtype=np.uint8)
+        return np.array(filled, dtype=np.uint8)
     box = None
     if fit == "crop":
         by = min(down, across)
         left = max(0.0, (image.width - by * width) / 2)
         top = max(0.0, (image.height - by * height) / 2)
         box = (left, top, image.width - left, image.height - top)
-    return np.asarray(image.resize((width, height), box=box, **scale), dtype=np.uint8)
+    return np.array(image.resize((width, height), box=box, **scale), dtype=np.uint8)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -176,8 +175,16 @@ def _publish_model(
 
 def blocks(card: str) -> dict[str, str]:
     """Title to the Python lines below it, of every block of a card."""
-    found = re.findall(r"^### (.+?)\n(?:(?!^#).*\n)*?```python\n(.*?)```", card, re.M | re.S)
-    return dict(found)
+    found: dict[str, str] = {}
+    title, inside = "", False
+    for line in card.splitlines(keepends=True):
+        if line.startswith("```"):
+            inside = line == "```python\n"
+        elif inside:
+            found[title] = found.get(title, "") + line
+        elif line.startswith("### "):
+            title = line.removeprefix("### ").strip()
+    return found
 
 
 _RUNNER = """\

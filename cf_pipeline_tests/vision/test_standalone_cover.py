@@ -22,9 +22,9 @@ FITS = ("whole", "crop", "pad", "squash")
 def pictures(folder):
     """Odd files: large, thin, transparent, turned, grey of many bits, palettes, broken EXIF."""
     folder.mkdir()
-    turned, broken = Image.Exif(), Image.Exif()
+    turned = Image.Exif()
     turned[0x0112] = 6
-    broken[0x0112] = "upright"
+    broken = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12"
     deep = np.linspace(0, 65535, 40 * 30).reshape(30, 40)
     see_through = noise().convert("RGBA")
     see_through.putalpha(noise(seed=1).convert("L"))
