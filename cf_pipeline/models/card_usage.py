@@ -121,7 +121,7 @@ class Usage:
         form, what = self.form.form, "the form that validation chose"
         layer = "features" if form.layer == COLLABORATIVE else form.layer
         if not self.form.scored:
-            what = "the features layer, since the model was not scored and no form was chosen"
+            what = "the features layer, since no form was chosen for this model"
         said = (
             f"`cf-pipeline export embeddings` gives a column `collaborative`: {what}, here "
             f"**{form.name}**, of unit norm. Cosines of it are what the scoreboard ranks by. "

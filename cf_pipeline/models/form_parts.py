@@ -25,7 +25,7 @@ class FormParts:
 
     Attributes:
         form: which.
-        scored: whether validation chose it; else it is the features layer for want of scores.
+        scored: whether validation chose it; else it is the features layer.
         mean: taken from the layer, float32 (d,).
         beside_mean: taken from the feature set beside it, float32 (m,); None: it is alone.
         beside_matrix: multiplied afterwards, float32 (m, m); None: nothing is.

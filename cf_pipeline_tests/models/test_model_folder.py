@@ -147,7 +147,7 @@ class TestCard:
     def test_what_was_not_computed_is_said(self, card: str) -> None:
         assert "it has no scores" in card
         assert "No linear probe" in card
-        assert "no form was chosen" in card
+        assert "no form was chosen for this model" in card
 
     def test_unknown_licences_are_said_to_be_unknown(self, card: str) -> None:
         assert "brought by whoever trained the model; their licence is not known here" in card
