@@ -1,6 +1,6 @@
 """The two pictures of the README, from a home that `make demo` has filled.
 
-Clusters: those whose words tell them apart most surely, by z, one for each first word. Retrieval: the
+Clusters: those whose words tell them apart most surely, one for each first word. Retrieval: the
 best, the median and the worst held-out query by nDCG at 10 of the chosen layer, ours and ImageNet's
 neighbours.
     python benchmarks/readme_pictures.py --home data/home
