@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from cf_pipeline.cli import (
+    exporting,
     inspecting,
     models,
     running,
@@ -50,7 +51,7 @@ for command in (
     inspecting.status,
     inspecting.config,
     inspecting.doctor,
-    inspecting.export,
+    exporting.export,
     showing.gallery,
     models.accept,
     models.models,

@@ -126,3 +126,17 @@ def _networks(configuration: Configuration) -> list[tuple[Backbone, int]]:
         (vision.backbone, vision.schedule.image_size),
         (imagenet.backbone, imagenet.image_size),
     ]
+
+
+def show_page(page: Path) -> None:
+    """Say the address of a file and open it in the browser.
+
+    Raises:
+        ConfigError: no browser could be started.
+    """
+    import webbrowser
+
+    address = page.as_uri()
+    typer.echo(address)
+    if not webbrowser.open(address):
+        raise ConfigError("no browser could be started from here. Open the address above in one.")

@@ -1,4 +1,4 @@
-"""`status`, `config`, `doctor` and `export`."""
+"""`status`, `config` and `doctor`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.table import Table
 
 from cf_pipeline.cli.console import (
     HomeOption,
-    ModelOption,
     all_stages,
     named,
     out,
@@ -20,7 +19,6 @@ from cf_pipeline.cli.console import (
     try_networks,
 )
 from cf_pipeline.configuration.choices import Choices, resolve
-from cf_pipeline.errors import DataError
 from cf_pipeline.storage.home import Home
 
 if TYPE_CHECKING:
@@ -127,34 +125,3 @@ def doctor(
         out.print(f"{mark}  {escape(finding.subject)}: {escape(finding.message + remedy)}")
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(1)
-
-
-def export(
-    what: Annotated[str, typer.Argument(help="embeddings")],
-    file: Annotated[Path, typer.Argument(help="A .parquet or .npy file to write.")],
-    model: ModelOption = None,
-    file_format: Annotated[
-        str | None, typer.Option("--format", help="parquet or npy; none: as the suffix says.")
-    ] = None,
-    home: HomeOption = None,
-) -> None:
-    """Write embeddings of one model to a file: vectors, with path, title, field, tags, split.
-
-    Column `collaborative` is the form that validation chose: a layer, or one beside ImageNet's
-    features. Cosines of it are what the scoreboard ranks by. A .npy file has it alone, and a CSV
-    file beside it says what its rows are.
-
-    A model without a role has those that it made while it had one.
-
-    Example: cf-pipeline export embeddings embeddings.parquet
-    Example: cf-pipeline export embeddings old.npy --model 3f1c9a
-    """
-    from cf_pipeline.models.exporting import as_format, export_embeddings
-
-    if what != "embeddings":
-        raise DataError(f"export knows embeddings, got {what!r}.")
-    given = export_embeddings(Home.locate(home), file, model, as_format(file_format))
-    files = " and ".join(escape(str(path)) for path in given.files)
-    out.print(f"{given.n_rows:,} embeddings of model {given.model} in {files}")
-    chosen = given.form or "the features layer: this model was not scored, so no form was chosen"
-    out.print(f"collaborative is {chosen}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cf_pipeline.cli.console import HomeOption, JsonOption, ModelOption, out
+from cf_pipeline.cli.console import HomeOption, JsonOption, ModelOption, out, show_page
 from cf_pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def similar(
         ),
     ] = "collaborative",
     as_json: JsonOption = False,
+    open_: Annotated[bool, typer.Option("--open", help="Show a page with the covers.")] = False,
     model: ModelOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -46,11 +48,15 @@ def similar(
     Example: cf-pipeline similar oca-0035c41b55 --by imagenet
     Example: cf-pipeline similar ~/poster.jpg -k 5 --json
     """
+    if as_json and open_:
+        raise ConfigError("--json and --open: expected one of them at most.")
     loaded = _loaded(home, model)
     found = loaded.similar(query, k, by)
     if not as_json:
         out.print(f"nearest to {escape(query)} by {by}, model {loaded.version}", highlight=False)
     _print_ranked(found, as_json)
+    if open_:
+        show_page(_page_of(loaded, query, by, found))
 
 
 def embed(
@@ -124,6 +130,22 @@ def _loaded(home: Path | None, model: str | None) -> LoadedModel:
     import cf_pipeline
 
     return cf_pipeline.load(home, model)
+
+
+def _page_of(loaded: LoadedModel, query: str, by: str, found: pl.DataFrame) -> Path:
+    """A page of covers, in a file of its own."""
+    from cf_pipeline.gallery.answers import Answer, answers_page
+
+    known = loaded.projects.filter(project_id=query)["path"].to_list()
+    picture = Path(query) if Path(query).is_file() else Path(known[0]) if known[0] else None
+    answers = [
+        Answer(row["project_id"], row["title"], Path(row["path"]) if row["path"] else None, cosine)
+        for row, cosine in zip(found.to_dicts(), found["cosine"], strict=True)
+    ]
+    page = answers_page(f"Nearest to {query} by {by}", picture, answers)
+    with tempfile.NamedTemporaryFile(prefix="similar-", suffix=".html", delete=False) as file:
+        file.write(page)
+    return Path(file.name)
 
 
 def _print_ranked(found: pl.DataFrame, as_json: bool) -> None:

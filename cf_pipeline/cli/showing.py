@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cf_pipeline.cli.console import HomeOption, named
-from cf_pipeline.errors import ConfigError
+from cf_pipeline.cli.console import HomeOption, named, show_page
 
 
 def gallery(
@@ -20,12 +19,8 @@ def gallery(
     """
     from cf_pipeline.gallery.address import current_page
 
-    address = current_page(named(home)).as_uri()
-    typer.echo(address)
+    page = current_page(named(home))
     if open_:
-        import webbrowser
-
-        if not webbrowser.open(address):
-            raise ConfigError(
-                "no browser could be started from here. Open the address above in one."
-            )
+        show_page(page)
+    else:
+        typer.echo(page.as_uri())

@@ -22,7 +22,7 @@ from cf_pipeline.gallery.pictures import Atlas, Thumbnail
 
 FILES = Path(__file__).with_name("page_files")
 MOST_BYTES = 10_000_000
-_STYLE = "page.css"
+STYLE = "page.css"
 _SCRIPTS = ("data.js", "view.js", "words.js", "hand.js")
 _BINS = 24
 
@@ -49,14 +49,14 @@ def page_of(
     Raises:
         DataError: it is larger.
     """
-    style = _text(_STYLE)
-    script = '"use strict";\n' + "\n".join(_text(name) for name in _SCRIPTS)
+    style = text_of(STYLE)
+    script = '"use strict";\n' + "\n".join(text_of(name) for name in _SCRIPTS)
     map_data = packed(gallery.map, gallery.labels, gallery.clusters, pictures)
     fills = {
         int(number): PALETTE[known["colour"]] for number, known in map_data["clusters"].items()
     }
     text = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             facts=gallery.facts,
@@ -76,8 +76,8 @@ def page_of(
             # Neither file holds a closing tag, and both are this package's own.
             style=Markup(style),
             script=Markup(script),
-            style_hash=_source_hash(style),
-            script_hash=_source_hash(script),
+            style_hash=source_hash(style),
+            script_hash=source_hash(script),
         )
     )
     page = text.strip().encode() + b"\n"
@@ -130,7 +130,8 @@ def histogram(distances: Sequence[float]) -> dict[str, Any] | None:
     }
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """What templates of `page_files` are rendered by; everything is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FILES),
         autoescape=True,
@@ -142,10 +143,11 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _text(name: str) -> str:
+def text_of(name: str) -> str:
+    """A file of `page_files`."""
     return (FILES / name).read_text(encoding="utf-8")
 
 
-def _source_hash(text: str) -> str:
+def source_hash(text: str) -> str:
     """What a content security policy lets through: this very text and no other."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -74,14 +74,19 @@ class Atlas:
 
 
 def thumbnails(
-    paths: Mapping[str, Path], n_threads: int = 1, progress: Progress = silent
+    paths: Mapping[str, Path],
+    n_threads: int = 1,
+    progress: Progress = silent,
+    *,
+    side: int = THUMBNAIL_SIDE,
 ) -> dict[str, Thumbnail]:
-    """A thumbnail of each cover, its longer side at most `THUMBNAIL_SIDE` pixels.
+    """A thumbnail of each cover.
 
     Args:
         paths: project id to cover file, readable.
         n_threads: how many are decoded at once.
         progress: called as covers are done.
+        side: what its longer side has at most, in pixels.
 
     Raises:
         DataError: a file is gone or does not decode any more.
@@ -89,7 +94,7 @@ def thumbnails(
     files = list(paths.values())
 
     def encoded(row: int) -> Thumbnail:
-        image = _shrunk(files[row], THUMBNAIL_SIDE)
+        image = _shrunk(files[row], side)
         return Thumbnail(row, *image.size, _webp(image, _THUMBNAIL_QUALITY))
 
     return dict(zip(paths, map_covers(encoded, len(files), n_threads, progress), strict=True))

@@ -112,4 +112,7 @@ def test_export_says_what_is_missing(at_home: Lab, cf: Command, tmp_path: Path) 
     assert f"no trained model in {at_home.home.path}. Run cf-pipeline run first." in said.err
     other = cf("export", "factors", tmp_path / "x.parquet")
     assert other.code == 1
-    assert "export knows embeddings, got 'factors'" in other.err
+    assert "export knows embeddings and model, got 'factors'" in other.err
+    folder = cf("export", "model", tmp_path / "out")
+    assert folder.code == 1
+    assert "no trained model in" in folder.err

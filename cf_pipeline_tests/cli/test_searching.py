@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import webbrowser
 from pathlib import Path
 
 import polars as pl
@@ -41,6 +43,25 @@ def test_a_list_for_people_and_the_same_for_scripts(
     assert told[0]["path"] == str(searchable.pictures[told[0]["project_id"]])
     picture = searchable.pictures["p03"]
     assert json.loads(cf("similar", picture, "--json").out)[0]["project_id"] == "p03"
+
+
+def test_a_page_with_the_covers(
+    searchable: SearchableHome, cf: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: not opened.append(url))
+    said = cf("similar", "p03", "-k", "3", "--open")
+    assert said.out.splitlines()[-1] == opened[0]
+    file = Path(opened[0].removeprefix("file://"))
+    page = file.read_text(encoding="utf-8")
+    file.unlink()
+    told = json.loads(cf("similar", "p03", "-k", "3", "--json").out)
+    assert [page.index(f"<code>{row['project_id']}</code>") for row in told] == sorted(
+        page.index(f"<code>{row['project_id']}</code>") for row in told
+    )
+    assert page.count("<img ") == page.count("data:image/webp") == 4
+    assert re.findall(r"(?:src|href)=\"(?!data:)", page) == []
+    assert cf("similar", "p03", "--open", "--json").code == 1
 
 
 def test_recommendations(searchable: SearchableHome, cf: Command) -> None:
