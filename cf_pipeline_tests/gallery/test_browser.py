@@ -76,6 +76,15 @@ def on_map(page: Any, row: int) -> tuple[float, float]:
     return x + left, y + top
 
 
+def wait_for(page: Any, condition: str) -> None:
+    """Ask until it holds: the page's policy lets no text be run, which playwright's own would."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{condition} never held")
+
+
 def zoom(page: Any) -> float:
     return float(page.get_attribute("#map", "data-zoom"))
 
@@ -110,7 +119,7 @@ def test_wheel_buttons_and_drag(open_page: Open) -> None:
     page.locator("#map").scroll_into_view_if_needed()
     page.mouse.move(*on_map(page, 3))
     page.mouse.wheel(0, -300)
-    page.wait_for_function("view.zoom > 1.5")
+    wait_for(page, "view.zoom > 1.5")
     before = on_map(page, 3)
     page.mouse.down()
     page.mouse.move(before[0] + 60, before[1] + 30, steps=3)
@@ -127,7 +136,7 @@ def test_wheel_buttons_and_drag(open_page: Open) -> None:
     where = page.evaluate("scrollY")
     page.mouse.move(*on_map(page, 3))
     page.mouse.wheel(0, 200)
-    page.wait_for_function(f"scrollY > {where}")
+    wait_for(page, f"scrollY > {where}")
 
 
 def test_by_keys_alone(open_page: Open) -> None:
@@ -212,7 +221,7 @@ def test_two_fingers(open_page: Open) -> None:
     for apart in (15, 20, 30):
         touch("touchMove", apart)
     touch("touchEnd")
-    page.wait_for_function("view.zoom > 2")
+    wait_for(page, "view.zoom > 2")
     assert page.locator("#picked h3").count() == 0
 
 
