@@ -127,9 +127,9 @@ def recommend(
 
 
 def _loaded(home: Path | None, model: str | None) -> LoadedModel:
-    import cf_pipeline
+    from cf_pipeline import load
 
-    return cf_pipeline.load(home, model)
+    return load(home, model)
 
 
 def _page_of(loaded: LoadedModel, query: str, by: str, found: pl.DataFrame) -> Path:
