@@ -59,10 +59,12 @@ class Registry:
         Raises:
             ConfigError: there is no such method.
         """
+        # What ships first: to know what is installed is to read hundreds of files.
+        if name in self.entries:
+            return self.entries[name]
         installed = self._installed()
-        for known in (self.entries, installed):
-            if name in known:
-                return known[name]
+        if name in installed:
+            return installed[name]
         prefix, _, rest = name.partition(":")
         if rest and prefix in (self.prefixes or {}):
             return (self.prefixes or {})[prefix]

@@ -248,6 +248,7 @@ def test_a_child_that_is_killed_is_an_error_that_names_the_signal(covers, tmp_pa
 
 
 @needs_proc
+@pytest.mark.slow
 def test_an_interrupt_leaves_no_child_and_no_zombie(covers, tmp_path, out):
     spec, pids = spec_below(tmp_path, covers, LONG), []
     # A shell starts what it sends to the background deaf to Ctrl-C.
@@ -289,6 +290,7 @@ PARENT = """
 
 
 @needs_proc
+@pytest.mark.slow
 def test_a_child_dies_with_a_parent_that_is_killed(covers, tmp_path, out):
     spec = spec_below(tmp_path, covers, LONG)
     parent = subprocess.Popen(
@@ -332,6 +334,7 @@ def test_a_child_whose_parent_is_gone_already_does_not_start(spec, out):
         assert child.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_without_a_parent_it_is_a_command(spec, out):
     """By hand, with nothing on standard input; and what nobody foresaw is a traceback."""
     broken = spec.training_set.with_name("spec.json")
@@ -360,6 +363,7 @@ def test_how_a_child_died_and_what_to_do(status, words, message):
         raise _died(status, words)
 
 
+@pytest.mark.slow
 def test_a_child_finds_methods_that_lie_on_the_path(covers, tmp_path, out, monkeypatch):
     (tmp_path / "child_lab.py").write_text(
         "from cf_pipeline.vision.objectives.regression import Regression\n"
@@ -415,6 +419,7 @@ def test_killed_in_any_epoch_it_ends_with_the_same_weights(covers, tmp_path):
         spec.unfinished.unlink()
 
 
+@pytest.mark.slow
 def test_a_panel_of_neighbours_reaches_the_parent(covers, tmp_path, out):
     ids = sorted(covers.filter(split="validation")["project_id"])
     pairs = [{"query_id": a, "candidate_id": b, "relevance": float(a < b)}

@@ -53,6 +53,7 @@ def holder_of(home: Home) -> Holder | None:
         return None
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_and_one_that_waits_comes_after(
     at_home: Lab, cf: Command, stuck_run: subprocess.Popen[str]
 ) -> None:

@@ -36,6 +36,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return started
 
 
+@pytest.mark.slow
 def test_the_pooled_scoreboard_is_printed_saved_and_told_to_scripts(
     trained: TrainedHome,
     cf: Command,

@@ -230,7 +230,7 @@ def test_a_result_does_not_depend_on_who_calls(
 
 
 def test_a_selection_that_is_no_asset(bench: Bench) -> None:
-    with pytest.raises(ConfigError, match="no asset 'covers'; the assets are project_split, "):
+    with pytest.raises(ConfigError, match=r"no asset 'covers'. The assets are project_split, "):
         bench.run("covers")
 
 

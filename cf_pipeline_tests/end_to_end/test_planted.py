@@ -23,6 +23,8 @@ from cf_pipeline_tests.end_to_end.planted_run import (
     scoreboard_names,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> PlantedRun:
@@ -49,7 +51,6 @@ def test_every_floor_is_met(finished: PlantedRun) -> None:
     assert finished.broken_floors() == set(), measured
 
 
-@pytest.mark.slow
 def test_a_network_trained_on_shuffled_factors_breaks_the_floors(copy: PlantedRun) -> None:
     record = copy.warehouse.record("training_set")
     assert record is not None
@@ -85,22 +86,14 @@ def test_nothing_new_computes_nothing(finished: PlantedRun) -> None:
 def test_embeddings_are_exported_with_ids_split_and_vectors(
     finished: PlantedRun, tmp_path: Path
 ) -> None:
-    rows, model, form = export_embeddings(finished.home, tmp_path / "embeddings.parquet")
+    given = export_embeddings(finished.home, tmp_path / "embeddings.parquet")
     table = pl.read_parquet(tmp_path / "embeddings.parquet")
-    assert table.height == rows == finished.warehouse.frame("embeddings").height
-    assert table.columns == [
-        "project_id",
-        "split",
-        "model_version",
-        "collaborative",
-        "features",
-        "predicted_factors",
-    ]
+    assert table.height == given.n_rows == finished.warehouse.frame("embeddings").height
     chosen = finished.warehouse.frame("exported_forms").filter("exported")
-    assert chosen["form"].to_list() == [form]
+    assert chosen["form"].to_list() == [given.form]
     lengths = np.linalg.norm(table["collaborative"].to_numpy(), axis=1)
     assert lengths == pytest.approx(1, abs=1e-4)
-    assert set(table["model_version"]) == {model}
+    assert set(table["model_version"]) == {given.model}
     assert set(table["split"]) == {"train", "validation", "test"}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import polars as pl
 import pytest
 
+from cf_pipeline.benchmark.features import Form
 from cf_pipeline.models.form_parts import form_parts
 from cf_pipeline.models.spaces import space_of
 from cf_pipeline.vectors import Matrix
@@ -36,31 +39,27 @@ def embedded(trained: TrainedHome) -> tuple[str, dict[str, Matrix]]:
     return model, vectors
 
 
-@pytest.mark.parametrize("imagenet_form", ["plain", "centred", "whitened"])
 @pytest.mark.parametrize("layer", ["collaborative", "predicted_factors"])
-@pytest.mark.parametrize("beside", ["", " beside imagenet"])
 def test_every_form(
-    trained: TrainedHome,
-    embedded: tuple[str, dict[str, Matrix]],
-    layer: str,
-    beside: str,
-    imagenet_form: str,
+    trained: TrainedHome, embedded: tuple[str, dict[str, Matrix]], layer: str
 ) -> None:
     model, vectors = embedded
-    name = f"{layer}{beside}"
-    trained.score(model, 0.5, form=name)
-    parts = form_parts(trained.warehouse, model, imagenet_form)
-    assert parts is not None
-    assert (parts.form.name, parts.scored) == (name, True)
-    names = {"mean"} | ({"imagenet_mean"} if beside else set())
-    if beside and imagenet_form == "whitened":
-        names.add("imagenet_matrix")
-    assert parts.tensors().keys() == names
-    assert {tensor.dtype for tensor in parts.tensors().values()} == {np.dtype(np.float32)}
     own = vectors["features" if layer == "collaborative" else layer]
-    given = parts.of(own, vectors["imagenet"] if beside else None)
-    places = space_of(trained.warehouse, "collaborative", model, imagenet_form).places()
-    assert given == pytest.approx(places.vectors, abs=1e-5)
+    for beside in ("", " beside imagenet"):
+        name = f"{layer}{beside}"
+        trained.score(model, 0.5, form=name)
+        for imagenet_form in get_args(Form):
+            parts = form_parts(trained.warehouse, model, imagenet_form)
+            assert parts is not None
+            assert (parts.form.name, parts.scored) == (name, True)
+            names = {"mean"} | ({"imagenet_mean"} if beside else set())
+            if beside and imagenet_form == "whitened":
+                names.add("imagenet_matrix")
+            assert parts.tensors().keys() == names
+            assert {tensor.dtype for tensor in parts.tensors().values()} == {np.dtype(np.float32)}
+            given = parts.of(own, vectors["imagenet"] if beside else None)
+            places = space_of(trained.warehouse, "collaborative", model, imagenet_form).places()
+            assert given == pytest.approx(places.vectors, abs=1e-5)
 
 
 def test_a_model_that_was_not_scored_has_its_features_layer(

@@ -42,7 +42,7 @@ def exported_vectors(held: ExportedHome, file: Path) -> Matrix:
 @pytest.mark.parametrize(
     ("vision", "plain"),
     [
-        (TIMM, "timm"),
+        pytest.param(TIMM, "timm", marks=pytest.mark.slow),
         pytest.param(SCRATCH, None, marks=pytest.mark.slow),
         pytest.param(TORCHVISION, "torchvision", marks=pytest.mark.slow),
         pytest.param(LITE0, "timm", marks=pytest.mark.slow),

@@ -47,8 +47,11 @@ def same(a, b):
         {"epochs": 3, "batch_size": 16, "averaging": 0.9},
         {"epochs": 3, "batch_size": 16, "objective": {"name": "pseudo_class", "n_classes": 4},
          "dropout": 0.3},
-        {"epochs": 2, "batch_size": 16, "backbone": "efficientnet_lite0",
-         "objective": "regression", "degree_weight": 0.5},
+        pytest.param(
+            {"epochs": 2, "batch_size": 16, "backbone": "efficientnet_lite0",
+             "objective": "regression", "degree_weight": 0.5},
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_it_ends_with_the_same_weights(data, tmp_path, values):
