@@ -232,7 +232,8 @@ def test_an_honest_retraining_on_more_interactions_is_promoted(first: Seen, hone
 
 
 def test_models_are_listed_with_their_roles(home: RetrainedHome, collected: Collected) -> None:
-    lines = {line.split()[0]: line for line in home.said("models").splitlines()[1:]}
+    listed = home.said("models").splitlines()[1 : len(collected.left) + 1]
+    lines = {line.split()[0]: line for line in listed}
     assert list(lines) == collected.left[::-1]
     for role, model in collected.after.roles.items():
         assert role in lines[model]
