@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +14,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cf_pipeline.configuration.choices import Choices, Configuration, resolve
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import HOME_VARIABLE, Home
 
 if TYPE_CHECKING:
+    from cf_pipeline.configuration.choices import Choices, Configuration
     from cf_pipeline.recompute.staleness import StageSpec
     from cf_pipeline.vision.backbones.backbone import Backbone
 
@@ -61,20 +62,32 @@ def located(home: Path | None) -> Home:
 
 def all_stages() -> list[StageSpec]:
     """What every asset is made of, in the order of the graph."""
-    # What importing makes lives as long as the process: looking for garbage among it, meanwhile,
-    # later and at the end, finds none and takes a third of the time of `status`.
-    gc.disable()
-    try:
+    with long_lived():
         import cf_pipeline.definitions  # noqa: F401 - its files name their assets as they load
         from cf_pipeline.defs.conditions import stages_in_order
+    return stages_in_order()
+
+
+@contextlib.contextmanager
+def long_lived() -> Iterator[None]:
+    """Inside, what is made lives as long as the process, as what importing makes does.
+
+    Looking for garbage among it, meanwhile, later and at the end, finds none and takes a third of
+    the time of `status` or of looking at one picture.
+    """
+    gc.disable()
+    try:
+        yield
     finally:
         gc.freeze()
         gc.enable()
-    return stages_in_order()
 
 
 def store(place: Home, after: Choices) -> None:
     """Store choices that resolve, and say what that changes."""
+    # Inside: `--help` is to answer at once, and choices import every room's settings.
+    from cf_pipeline.configuration.choices import Choices, resolve
+
     before = Choices.read(place.config_path)
     resolved = resolve(after)
     if after != before or not place.config_path.is_file():
@@ -109,6 +122,8 @@ def try_networks(place: Home, after: Configuration) -> None:
     Raises:
         ConfigError: one cannot be had.
     """
+    from cf_pipeline.configuration.choices import Choices, resolve
+
     before = None
     with contextlib.suppress(ConfigError):  # what was stored may be what is put right now
         before = _networks(resolve(Choices.read(place.config_path)))

@@ -18,7 +18,6 @@ from cf_pipeline.cli.console import (
     store,
     try_networks,
 )
-from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.storage.home import Home
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ def config(
     Example: cf-pipeline config vision.epochs=8 budget=demo
     Example: cf-pipeline config --unset vision.epochs
     """
+    from cf_pipeline.configuration.choices import Choices, resolve
+
     place = named(home)
     if assignments or unset is not None:
         place.create()
@@ -90,6 +91,8 @@ def config(
 
 
 def _print_configuration(place: Home) -> None:
+    from cf_pipeline.configuration.choices import Choices, resolve
+
     choices = Choices.read(place.config_path)
     configuration = resolve(choices)
     out.print(f"# {escape(str(place.config_path))}")
@@ -110,6 +113,7 @@ def doctor(
 
     Example: cf-pipeline doctor --dataset mine/dataset.toml
     """
+    from cf_pipeline.configuration.choices import Choices, resolve
     from cf_pipeline.sources.dataset import load_dataset
     from cf_pipeline.sources.doctor import examine
     from cf_pipeline.sources.reading import Limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,9 +21,11 @@ from cf_pipeline.cli.console import (
     try_networks,
 )
 from cf_pipeline.cli.scoring import print_headlines
-from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage.home import Home
+
+if TYPE_CHECKING:
+    from cf_pipeline.configuration.choices import Choices
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 """What the default recipe gave, of a checkout; whoever has installed a wheel has none."""
@@ -49,6 +51,7 @@ def run(
     """
     started = time.monotonic()
     place = located(home)  # the definitions read its configuration when they are imported
+    from cf_pipeline.configuration.choices import resolve
     from cf_pipeline.definitions import defs
     from cf_pipeline.defs.automation import check_automation
     from cf_pipeline.defs.running import Wanted, asset_names, run_pipeline
@@ -98,6 +101,8 @@ def choices_of(
     assignments: list[str],
 ) -> Choices:
     """What is stored, with what was said on the command line over it."""
+    from cf_pipeline.configuration.choices import Choices
+
     changes: dict[str, Any] = {}
     if dataset is not None:
         changes["dataset"] = str(dataset.expanduser().resolve())
@@ -111,6 +116,8 @@ def choices_of(
 
 def _refuse_another_data_set(place: Home, chosen: Choices) -> None:
     """A home belongs to one data set: another's rows would take the place of all that is there."""
+    from cf_pipeline.configuration.choices import Choices
+
     stored = Choices.read(place.config_path)
     computed = place.warehouse_path.exists() and place.config_path.exists()
     # A data set that is gone from where it was has moved, and is the same one.
@@ -124,6 +131,7 @@ def _refuse_another_data_set(place: Home, chosen: Choices) -> None:
 def print_what_folds_say(place: Home) -> None:
     """One split decides little: what this data set's folds gave, where a checkout has it."""
     from cf_pipeline.benchmark.feature_sets import IMAGENET
+    from cf_pipeline.configuration.choices import Choices, resolve
     from cf_pipeline.models.saved_board import SavedBoard
     from cf_pipeline.sources.dataset import load_dataset
 

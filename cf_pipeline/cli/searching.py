@@ -12,7 +12,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cf_pipeline.cli.console import HomeOption, JsonOption, ModelOption, out, show_page
+from cf_pipeline.cli.console import (
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    long_lived,
+    out,
+    show_page,
+)
 from cf_pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,7 +57,7 @@ def similar(
     """
     if as_json and open_:
         raise ConfigError("--json and --open: expected one of them at most.")
-    loaded = _loaded(home, model)
+    loaded = _loaded(home, model, pictures=Path(query).is_file())
     found = loaded.similar(query, k, by)
     if not as_json:
         out.print(f"nearest to {escape(query)} by {by}, model {loaded.version}", highlight=False)
@@ -79,8 +86,8 @@ def embed(
     from cf_pipeline.models.picture_files import embed_files, pictures_in
     from cf_pipeline.recompute.progress import StageProgress
 
-    loaded = _loaded(home, model)
     pictures = pictures_in(files)
+    loaded = _loaded(home, model, pictures=True)
     progress = StageProgress(logging.getLogger(__name__), "embed", "pictures")
     given = embed_files(loaded.embedder, pictures, to, as_format(file_format), progress)
     written = " and ".join(escape(str(path)) for path in given.files)
@@ -118,7 +125,7 @@ def recommend(
     Example: cf-pipeline recommend --projects oca-0035c41b55,oca-01a2b3c4d5
     Example: cf-pipeline recommend --for ~/poster.jpg
     """
-    loaded = _loaded(home, model)
+    loaded = _loaded(home, model, pictures=cover is not None)
     listed = [p.strip() for p in projects.split(",") if p.strip()] if projects else None
     if cover is not None and not cover.is_file():
         raise ConfigError(f"--for {cover}: expected a picture file, there is none.")
@@ -126,10 +133,14 @@ def recommend(
     _print_ranked(found, as_json)
 
 
-def _loaded(home: Path | None, model: str | None) -> LoadedModel:
-    from cf_pipeline import load
+def _loaded(home: Path | None, model: str | None, *, pictures: bool) -> LoadedModel:
+    with long_lived():
+        from cf_pipeline import load
 
-    return load(home, model)
+        loaded = load(home, model)
+        if pictures:
+            _ = loaded.embedder.network  # imports torch
+    return loaded
 
 
 def _page_of(loaded: LoadedModel, query: str, by: str, found: pl.DataFrame) -> Path:

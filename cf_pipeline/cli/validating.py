@@ -26,7 +26,6 @@ from cf_pipeline.cli.console import (
     out,
 )
 from cf_pipeline.cli.running import choices_of
-from cf_pipeline.configuration.choices import resolve
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,6 +51,7 @@ def crossvalidate(
 
     Example: cf-pipeline crossvalidate --folds 5 --budget demo --save docs/results/mine.json
     """
+    from cf_pipeline.configuration.choices import resolve
     from cf_pipeline.models.crossvalidation import Folds
     from cf_pipeline.models.saved_board import SavedBoard
 
