@@ -44,7 +44,8 @@ class Situation:
         configuration = resolve(Choices.read(home.config_path))
         dataset = load_dataset(configuration.dataset)
         warehouse = open_warehouse(home, configuration)
-        return cls(configuration, dataset, warehouse.records(), attempts(warehouse))
+        with warehouse.read():  # the file is opened once: that is most of what reading costs
+            return cls(configuration, dataset, warehouse.records(), attempts(warehouse))
 
     def reading(self, spec: StageSpec) -> Reading:
         """What an asset would read, files taken to be as recorded."""

@@ -118,6 +118,7 @@ def test_an_objective_that_reads_its_outputs(trained: TrainedHome, tmp_path: Pat
     assert given[0]["predicted_factors"] == pytest.approx(held.predicted[:1], abs=1e-4)
 
 
+@pytest.mark.slow
 class TestCard:
     @pytest.fixture(scope="class")
     def held(self, tmp_path_factory: pytest.TempPathFactory) -> ExportedHome:
