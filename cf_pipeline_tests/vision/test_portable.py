@@ -20,6 +20,8 @@ from cf_pipeline.vision.portable import (
     write_tensors,
 )
 
+pytestmark = pytest.mark.slow
+
 SHAPE = Shape(32, 48)
 
 
