@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import CHANCE, IMAGENET, LATENT_FACTORS, ordered
+from cf_pipeline.benchmark.feature_sets import IMAGENET, LATENT_FACTORS, ordered
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.similarity import SimilarityTables
@@ -107,16 +107,6 @@ def cold_start_board(scores: pl.DataFrame) -> str:
             cells += [_cell(row, "value"), f"{gap:+.3f}" if name != LATENT_FACTORS else ""]
         rows.append(cells)
     return markdown(titles, rows)
-
-
-def pool_sizes(scores: pl.DataFrame, split: str) -> str:
-    """`654 queries of 145 groups` per headline measure."""
-    here = scores.filter(split=split, feature_set=CHANCE)
-    return "; ".join(
-        f"{row['measure']}: {row['n_queries']} queries of {row['n_groups']} groups"
-        for row in here.to_dicts()
-        if row["measure"] in HEADLINE
-    )
 
 
 def markdown(titles: list[str], rows: list[list[str]]) -> str:

@@ -5,7 +5,6 @@ import pytest
 
 from cf_pipeline.benchmark.report import (
     markdown,
-    pool_sizes,
     scoreboard,
     summarize_similarity,
     task_table,
@@ -170,15 +169,6 @@ def test_task_table_is_feature_sets_by_tasks():
         ["random", "0.200 [0.100, 0.300]", ""],
         ["imagenet", "0.800 [0.700, 0.900]", "0.900 [0.800, 1.000]"],
     ]
-
-
-def test_pool_sizes_name_the_headline_measures(scores):
-    sizes = set(pool_sizes(scores, "test").split("; "))
-    assert sizes == {
-        "triplet_accuracy: 30 queries of 7 groups",
-        "ndcg_at_10: 30 queries of 7 groups",
-    }
-    assert pool_sizes(scores, "validation") == ""
 
 
 def test_summary_for_the_ui(scores, differences):

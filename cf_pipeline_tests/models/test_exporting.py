@@ -10,7 +10,6 @@ import pytest
 
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.models.exporting import export_embeddings, format_of
-from cf_pipeline.storage.home import Home
 from cf_pipeline_tests.models.searchable_home import PROJECTS, SPLITS, SearchableHome
 from cf_pipeline_tests.models.trained_home import TrainedHome
 
@@ -23,13 +22,6 @@ def described(trained: TrainedHome) -> TrainedHome:
     trained.split()
     trained.train_on("1")
     return trained
-
-
-@pytest.fixture(scope="module")
-def searchable(tmp_path_factory: pytest.TempPathFactory) -> SearchableHome:
-    home = Home(tmp_path_factory.mktemp("searchable") / "home")
-    home.create()
-    return SearchableHome(home).build()
 
 
 def values(file: Path) -> set[tuple[str, float]]:

@@ -26,13 +26,6 @@ NOTEBOOK = Path(__file__).parents[2] / "docs" / "using_a_model.ipynb"
 
 
 @pytest.fixture(scope="module")
-def searchable(tmp_path_factory: pytest.TempPathFactory) -> SearchableHome:
-    home = Home(tmp_path_factory.mktemp("searchable") / "home")
-    home.create()
-    return SearchableHome(home).build()
-
-
-@pytest.fixture(scope="module")
 def model(searchable: SearchableHome) -> LoadedModel:
     return cf_pipeline.load(searchable.home.path)
 

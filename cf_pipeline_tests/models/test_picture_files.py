@@ -12,15 +12,7 @@ from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.models import picture_files as module
 from cf_pipeline.models.embedder import Embedder
 from cf_pipeline.models.picture_files import embed_files, pictures_in
-from cf_pipeline.storage.home import Home
 from cf_pipeline_tests.models.searchable_home import PROJECTS, SearchableHome
-
-
-@pytest.fixture(scope="module")
-def searchable(tmp_path_factory: pytest.TempPathFactory) -> SearchableHome:
-    home = Home(tmp_path_factory.mktemp("searchable") / "home")
-    home.create()
-    return SearchableHome(home).build()
 
 
 @pytest.fixture(scope="module")
