@@ -31,7 +31,7 @@ def scoreboard(
     """
     here = scores.filter(split=split)
     apart = differences.filter(split=split, reference=reference)
-    measures = [m for m in answered_measures(here) if m != "same_field_at_10"]
+    measures = [m for m in _answered(here) if m != "same_field_at_10"]
     titles = ["feature set"]
     for measure in measures:
         titles += [measure, f"minus {reference}"]
@@ -156,7 +156,7 @@ def _leak_table(leaks: pl.DataFrame) -> str:
     return markdown(["feature set", *quantities], rows)
 
 
-def answered_measures(scores: pl.DataFrame) -> list[str]:
+def _answered(scores: pl.DataFrame) -> list[str]:
     """Measures that some query can answer, headline measures first."""
     answered = set(scores.filter(pl.col("n_queries") > 0)["measure"].to_list())
     first = [measure for measure in HEADLINE if measure in answered]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -12,130 +13,84 @@ from cf_pipeline.benchmark.feature_sets import (
     LATENT_FACTORS,
     POPULARITY,
     PREDICTED_FACTORS,
-    ordered,
 )
-from cf_pipeline.benchmark.report import answered_measures
 from cf_pipeline.gallery.content import Board, BoardRow, Headline, Interval
 
 FACTORS, SIMILARITY, PROBE, COLD = "Factors", "Similarity", "Labelled images", "Cold start"
+_KINDS = {"factors": FACTORS, "similarity": SIMILARITY, "probe": PROBE, "cold_start": COLD}
+_MARKED = {"factors": "factors", "probe": COLLABORATIVE, "cold_start": PREDICTED_FACTORS}
 PROBE_METRIC, COLD_METRIC, FACTOR_METRIC = "mean_class_accuracy", "auc", "recall_at_20"
 _PLAIN = {"ndcg_at_10": "nDCG at 10", "ndcg_at_10_within_stratum": "nDCG at 10 within strata"}
 
 
-def all_boards(tables: Mapping[str, pl.DataFrame], primary: str) -> dict[str, tuple[Board, ...]]:
-    """Every table of the scoreboard, factors first; what has no rows has no table.
+def all_boards(scores: pl.DataFrame, primary: str) -> dict[str, tuple[Board, ...]]:
+    """Every table of the scoreboard, factors first; what has no values has no table.
+
+    Of labelled images the mean over classes is shown, of splits the test split.
 
     Args:
-        tables: rows of `factor_scores`, and of one model of `similarity_scores`,
-            `similarity_differences`, `benchmark_scores` and `cold_start_scores`.
+        scores: rows of SCORES_SCHEMA, of one model.
         primary: the measure of similarity that is read first.
     """
-    similarity = _similarity(tables["similarity_scores"], tables["similarity_differences"], primary)
-    found = {
-        FACTORS: _factors(tables["factor_scores"]),
-        SIMILARITY: similarity,
-        PROBE: _probes(tables["benchmark_scores"]),
-        COLD: _cold_start(tables["cold_start_scores"]),
+    shown = scores.filter(
+        pl.col("split").is_null() | (pl.col("split") == "test"),
+        (pl.col("benchmark") != "probe") | pl.col("measure").str.ends_with(PROBE_METRIC),
+    )
+    first = {"factors": FACTOR_METRIC, "similarity": primary, "cold_start": COLD_METRIC}
+    found: dict[str, list[Board]] = {}
+    for rows in shown.partition_by("benchmark", "measure", maintain_order=True):
+        if rows["value"].is_not_null().any():
+            kind = str(rows["benchmark"][0])
+            board = _board(kind, rows, first.get(kind))
+            found.setdefault(_KINDS[kind], []).append(board)
+    return {
+        kind: tuple(sorted(boards, key=lambda board: not board.is_first))
+        for kind, boards in found.items()
     }
-    return {kind: boards for kind, boards in found.items() if boards}
 
 
-def _factors(scores: pl.DataFrame) -> tuple[Board, ...]:
-    metrics = scores["metric"].unique(maintain_order=True).to_list()
-    return tuple(
-        Board(
-            f"{metric} of hidden train events, {_most(rows, 'n_users')} users",
-            metric,
-            None,
-            tuple(
-                BoardRow(row["model"], _interval(row, "value"), marked=row["model"] == "factors")
-                for row in rows.iter_rows(named=True)
-            ),
-            is_first=metric == FACTOR_METRIC,
-        )
-        for metric in sorted(metrics, key=lambda name: name != FACTOR_METRIC)
-        for rows in [scores.filter(metric=metric)]
+def _board(kind: str, rows: pl.DataFrame, first: str | None) -> Board:
+    """One table.
+
+    Args:
+        kind: a benchmark of the rows.
+        rows: of one benchmark, split and measure.
+        first: the measure that is read before others; None: each is.
+    """
+    measure = str(rows["measure"][0])
+    return Board(
+        _title(kind, measure, rows),
+        PROBE_METRIC if kind == "probe" else measure,
+        IMAGENET if rows["reference"].is_not_null().any() else None,
+        tuple(_row(kind, row) for row in rows.iter_rows(named=True)),
+        is_first=first in (None, measure),
     )
 
 
-def _similarity(scores: pl.DataFrame, differences: pl.DataFrame, primary: str) -> tuple[Board, ...]:
-    test = scores.filter(split="test")
-    apart = differences.filter(split="test", reference=IMAGENET)
-    measures = sorted(answered_measures(test), key=lambda measure: measure != primary)
-    return tuple(
-        Board(
-            f"{measure}, test, {_most(rows, 'n_queries')} queries of "
-            f"{_most(rows, 'n_groups')} groups",
-            measure,
-            IMAGENET,
-            tuple(
-                BoardRow(
-                    name,
-                    _only(rows.filter(feature_set=name), "value"),
-                    _only(apart.filter(feature_set=name, measure=measure), "difference"),
-                    marked=bool(rows.filter(feature_set=name)["chosen"].any()),
-                )
-                for name in ordered(rows["feature_set"].to_list())
-            ),
-            is_first=measure == primary,
-        )
-        for measure in measures
-        for rows in [test.filter(measure=measure)]
+def _title(kind: str, measure: str, rows: pl.DataFrame) -> str:
+    n = _most(rows, "n")
+    if kind == "factors":
+        return f"{measure} of hidden train events, {n} users"
+    if kind == "similarity":
+        return f"{measure}, test, {n} queries of {_most(rows, 'n_groups')} groups"
+    if kind == "probe":
+        task = measure.partition(",")[0]
+        return f"{task}: {PROBE_METRIC} of a linear probe, {n} images scored"
+    return f"{measure}, test, {n} users"
+
+
+def _row(kind: str, row: Mapping[str, Any]) -> BoardRow:
+    name = row["name"]
+    return BoardRow(
+        name,
+        _interval(row["value"], row["low"], row["high"]),
+        _interval(row["difference"], row["difference_low"], row["difference_high"]),
+        marked=bool(row["chosen"]) if kind == "similarity" else name == _MARKED[kind],
     )
 
 
-def _probes(scores: pl.DataFrame) -> tuple[Board, ...]:
-    here = scores.filter(metric=PROBE_METRIC)
-    return tuple(
-        Board(
-            f"{task}: {PROBE_METRIC} of a linear probe, {_most(rows, 'n_train')} images fitted on, "
-            f"{_most(rows, 'n_test')} scored",
-            PROBE_METRIC,
-            None,
-            tuple(
-                BoardRow(
-                    name,
-                    _only(rows.filter(feature_set=name), "value"),
-                    marked=name == COLLABORATIVE,
-                )
-                for name in ordered(rows["feature_set"].to_list())
-            ),
-        )
-        for task in here["task"].unique().sort()
-        for rows in [here.filter(task=task)]
-    )
-
-
-def _cold_start(scores: pl.DataFrame) -> tuple[Board, ...]:
-    test = scores.filter(split="test")
-    metrics = test["metric"].unique(maintain_order=True).to_list()
-    return tuple(
-        Board(
-            f"{metric}, test, {_most(rows, 'n_users')} users",
-            metric,
-            None,
-            tuple(
-                BoardRow(
-                    name,
-                    _only(rows.filter(feature_set=name), "value"),
-                    marked=name == PREDICTED_FACTORS,
-                )
-                for name in ordered(rows["feature_set"].to_list())
-            ),
-            is_first=metric == COLD_METRIC,
-        )
-        for metric in sorted(metrics, key=lambda name: name != COLD_METRIC)
-        for rows in [test.filter(metric=metric)]
-    )
-
-
-def _only(rows: pl.DataFrame, figure: str) -> Interval | None:
-    return _interval(rows.row(0, named=True), figure) if rows.height else None
-
-
-def _interval(row: Mapping[str, float | None], figure: str) -> Interval | None:
-    value = row[figure]
-    return None if value is None else Interval(value, row["low"], row["high"])
+def _interval(value: float | None, low: float | None, high: float | None) -> Interval | None:
+    return None if value is None else Interval(value, low, high)
 
 
 def _most(rows: pl.DataFrame, size: str) -> str:

@@ -10,8 +10,9 @@ import polars as pl
 from cf_pipeline.benchmark.queries import NDCG, WITHIN_STRATUM
 from cf_pipeline.gallery.content import Misplaced, Misplacements
 from cf_pipeline.metrics.keyed import id_keys
+from cf_pipeline.models.misplaced import distances
 from cf_pipeline.retrieval.exact import ExactSearch
-from cf_pipeline.vectors import IndexedVectors, Matrix, unit_norm
+from cf_pipeline.vectors import IndexedVectors, Matrix
 
 N_QUERIES = 4
 """Of the best, of those in the middle, of the worst."""
@@ -91,20 +92,19 @@ def misplaced(
     has = set(predicted.ids)
     ids = tuple(project for project in actual.ids if project in has)
     ours, theirs = predicted.rows(ids), actual.rows(ids)
-    cosines = (unit_norm(ours) * unit_norm(theirs)).sum(axis=1, dtype=np.float64)
-    distances = np.clip(1 - cosines, 0, 2)
-    order = np.lexsort((id_keys(ids, seed), -distances))
+    apart = distances(ours, theirs)
+    order = np.lexsort((id_keys(ids, seed), -apart))
     farthest = order[:N_FARTHEST]
     nearest = order[N_FARTHEST:][::-1][:N_NEAREST]
     shown = np.concatenate([farthest, nearest]).astype(np.int64)
     search = ExactSearch.of(train, seed)
     near = [_lying_at(search, places[shown]) for places in (ours, theirs)]
     cards = [
-        Misplaced(ids[row], float(distances[row]), near[0][place], near[1][place])
+        Misplaced(ids[row], float(apart[row]), near[0][place], near[1][place])
         for place, row in enumerate(shown)
     ]
     return Misplacements(
-        tuple(distances.tolist()), tuple(cards[: len(farthest)]), tuple(cards[len(farthest) :])
+        tuple(apart.tolist()), tuple(cards[: len(farthest)]), tuple(cards[len(farthest) :])
     )
 
 

@@ -180,7 +180,7 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Misplaced:
-    """A held-out cover, where the network put it, and where people did.
+    """A test cover, where the network put it, and where people did.
 
     Attributes:
         project_id: of the cover.
@@ -200,7 +200,7 @@ class Misplacements:
     """Where the network is wrong.
 
     Attributes:
-        distances: of every held-out cover that has both places, 0 to 2.
+        distances: of every test cover that has both places, 0 to 2.
         farthest: the worst, the farthest first.
         nearest: the best, the nearest first.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from cf_pipeline.benchmark.feature_sets import (
     LATENT_FACTORS,
     PREDICTED_FACTORS,
 )
+from cf_pipeline.benchmark.scoreboard import BENCHMARKS, score_rows
 from cf_pipeline.factorization.cluster_examples import cluster_examples
 from cf_pipeline.gallery.boards import all_boards, headlines_of
 from cf_pipeline.gallery.choosing import (
@@ -38,7 +40,6 @@ from cf_pipeline.retrieval.layout import laid_out
 from cf_pipeline.sql import equals
 from cf_pipeline.vectors import IndexedVectors
 
-_SCORES = ("similarity_scores", "similarity_differences", "benchmark_scores", "cold_start_scores")
 _COVERS_OF_A_CLUSTER = 12
 
 
@@ -53,10 +54,12 @@ def read_gallery(stage: Stage, model: str) -> Gallery:
         DataError: a cover or train project has no vector.
     """
     of_model = equals("model_version", model)
-    tables = {name: stage.frame(name, where=of_model) for name in _SCORES}
-    tables["factor_scores"] = stage.frame("factor_scores")
+    tables = {
+        name: stage.frame(name, where=None if name == "factor_scores" else of_model)
+        for name in chain.from_iterable(BENCHMARKS.values())
+    }
     primary = primary_measure(tables["similarity_scores"])
-    boards = all_boards(tables, primary)
+    boards = all_boards(score_rows(tables), primary)
     labels = _labels(stage)
     neighbours = stage.frame("similar_projects", where=of_model)
     return Gallery(
@@ -161,16 +164,15 @@ def _retrieval(
 
 
 def _misplacements(stage: Stage, model: str) -> Misplacements:
-    rows = stage.frame("latent_factors", "id", "folded_in", where="side = 'project'")
+    splits = dict(stage.frame("project_split", "project_id", "split").iter_rows())
     form = stage.configuration.benchmark.imagenet_form
     predicted, actual = (
         space_of(stage.warehouse, name, model, form).places()
         for name in (PREDICTED_FACTORS, LATENT_FACTORS)
     )
-    pictured = set(predicted.ids)
+    placed = sorted(set(predicted.ids).intersection(actual.ids))
     held_out, train = (
-        sorted(pictured.intersection(rows.filter(folded_in=folded)["id"].to_list()))
-        for folded in (True, False)
+        [project for project in placed if splits[project] == split] for split in ("test", "train")
     )
     return misplaced(_some(predicted, held_out), _some(actual, held_out), _some(actual, train))
 

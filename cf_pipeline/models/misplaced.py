@@ -71,20 +71,32 @@ def misplaced(
         return None
     ids = projects["project_id"].to_list()
     predicted = indexed(projects, "project_id", "predicted_factors").rows(ids)
-    factors = indexed(projects, "project_id", "factors").rows(ids)
-    distance, others = _distances(predicted, factors - np.array(target_mean, dtype=np.float32))
-    covers = projects.drop("predicted_factors", "factors").with_columns(distance=distance)
+    actual = indexed(projects, "project_id", "factors").rows(ids)
+    actual -= np.array(target_mean, dtype=np.float32)
+    covers = projects.drop("predicted_factors", "factors")
+    covers = covers.with_columns(distance=distances(predicted, actual))
     ordered = covers.sort(["distance", "project_id"], descending=[True, False])
-    return Misplaced(ordered, others, _words(warehouse))
+    return Misplaced(ordered, _to_others(predicted, actual), _words(warehouse))
 
 
-def _distances(predicted: Matrix, factors: Matrix) -> tuple[Vector, float]:
-    """Of every row to its own, (n, k) and (n, k) to (n,), and the mean to the other rows."""
-    given, wanted = (unit_norm(rows).astype(np.float64) for rows in (predicted, factors))
-    own = (given * wanted).sum(axis=1)
+def distances(predicted: Matrix, actual: Matrix) -> Vector:
+    """One minus the cosine of every row to its own, (n, k) and (n, k) to (n,), 0 to 2.
+
+    Args:
+        predicted: places from pixels, the mean of the train factors taken away.
+        actual: places from what people did, the same taken away.
+    """
+    cosines = (unit_norm(predicted) * unit_norm(actual)).sum(axis=1, dtype=np.float64)
+    apart: Vector = np.clip(1 - cosines, 0, 2).astype(np.float32)
+    return apart
+
+
+def _to_others(predicted: Matrix, actual: Matrix) -> float:
+    """The mean distance of a row to all other rows."""
+    given, wanted = (unit_norm(rows).astype(np.float64) for rows in (predicted, actual))
     n = len(given)
-    others = (given.sum(axis=0) @ wanted.sum(axis=0) - own.sum()) / (n * (n - 1))
-    return (1 - own).astype(np.float32), float(1 - others)
+    cosines = given.sum(axis=0) @ wanted.sum(axis=0) - (given * wanted).sum()
+    return float(1 - cosines / (n * (n - 1)))
 
 
 def _held_out(warehouse: Warehouse, model: str) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from cf_pipeline.benchmark.scoreboard import score_rows
 from cf_pipeline.gallery.boards import (
     COLD,
     FACTORS,
@@ -79,7 +80,7 @@ def scores(**changed: object) -> dict[str, pl.DataFrame]:
 
 
 def test_factors_first_and_the_primary_measure_before_others() -> None:
-    boards = all_boards(scores(), "ndcg_at_10")
+    boards = all_boards(score_rows(scores()), "ndcg_at_10")
     assert list(boards) == [FACTORS, SIMILARITY, PROBE, COLD]
     assert [(b.measure, b.is_first) for b in boards[SIMILARITY]] == [
         ("ndcg_at_10", True),
@@ -97,7 +98,7 @@ def test_factors_first_and_the_primary_measure_before_others() -> None:
 def test_a_home_without_tasks_has_no_such_table() -> None:
     tables = scores()
     tables["benchmark_scores"] = tables["benchmark_scores"].clear()
-    boards = all_boards(tables, "ndcg_at_10")
+    boards = all_boards(score_rows(tables), "ndcg_at_10")
     assert PROBE not in boards
     assert len(headlines_of(boards)) == 3
 
@@ -111,7 +112,7 @@ def test_a_home_without_tasks_has_no_such_table() -> None:
     ],
 )
 def test_the_sentence_follows_the_interval(bounds: dict[str, float], said: str) -> None:
-    headlines = headlines_of(all_boards(scores(**bounds), "ndcg_at_10"))
+    headlines = headlines_of(all_boards(score_rows(scores(**bounds)), "ndcg_at_10"))
     assert headlines[1].figures == (("ours", "0.300"), ("ImageNet", "0.250"))
     assert said in headlines[1].sentence
     assert headlines[0].figures == (("factors", "38\u00a0%"), ("popularity", "3\u00a0%"))
@@ -129,7 +130,7 @@ def test_figures_in_words() -> None:
 
 
 def test_every_row_is_explained() -> None:
-    told = meanings_of(all_boards(scores(), "ndcg_at_10"))
+    told = meanings_of(all_boards(score_rows(scores()), "ndcg_at_10"))
     assert next(iter(told)) == "factors"
     assert told["my_lab:Gist"] == "Features from outside, as they are."
     assert "ImageNet" in told["imagenet"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from cf_pipeline.benchmark.scoreboard import SCORES_SCHEMA
 from cf_pipeline.errors import DataError
-from cf_pipeline.models.scoreboards import SCORES_SCHEMA, boards, scores_of
+from cf_pipeline.models.scoreboards import boards, scores_of
 from cf_pipeline_tests.models.trained_home import DIFFERENCES, TrainedHome, empty
 
 
