@@ -13,9 +13,8 @@ import pytest
 import typer
 
 from cf_pipeline.cli.app import app
+from cf_pipeline_tests.readme import README, REPOSITORY, commands
 
-REPOSITORY = Path(__file__).parents[1]
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted(
     path for path in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"))
 )  # fmt: skip
@@ -66,15 +65,13 @@ def test_every_document_is_linked() -> None:
     assert lacking == []
 
 
-def commands() -> list[str]:
-    """Every command line of the README's code blocks, without its comment."""
-    blocks = re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    lines = [re.split(r"\s+#", line)[0].strip() for block in blocks for line in block.splitlines()]
+def every_command() -> list[str]:
+    """Those of the code blocks and those within sentences."""
     inline = re.findall(r"`(cf-pipeline [^`]+)`", README.replace("\n", " "))
-    return sorted({line for line in (*lines, *inline) if line.startswith("cf-pipeline ")})
+    return sorted({*commands(README), *inline})
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", every_command())
 def test_commands_are_taken_as_they_are_written(line: str) -> None:
     """Parsed, not run: a command, argument or option that is gone would be refused here."""
     _, *words = shlex.split(line)
