@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -66,20 +67,27 @@ class IndexedVectors:
         """Length d of one vector."""
         return int(self.vectors.shape[1])
 
+    def __contains__(self, id_: str) -> bool:
+        """Whether an id has a vector here."""
+        return id_ in self._rows
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {id_: row for row, id_ in enumerate(self.ids)}
+
     def rows(self, ids: Sequence[str]) -> Matrix:
         """The vectors of the given ids, in their order, shape (len(ids), d).
 
         Raises:
             DataError: an id is not here.
         """
-        index = {id_: row for row, id_ in enumerate(self.ids)}
-        missing = [id_ for id_ in ids if id_ not in index]
+        missing = [id_ for id_ in ids if id_ not in self]
         if missing:
             raise DataError(
                 f"{len(missing)} of {len(ids)} ids have no vector, the first is {missing[0]!r}. "
                 "Materialize the asset that makes these vectors again."
             )
-        return self.vectors[[index[id_] for id_ in ids]]
+        return self.vectors[[self._rows[id_] for id_ in ids]]
 
 
 def indexed(table: pl.DataFrame, id_column: str, vector_column: str) -> IndexedVectors:

@@ -103,8 +103,9 @@ def cold_start_board(scores: pl.DataFrame) -> str:
         cells = [name]
         for metric in metrics:
             row = here.filter(feature_set=name, metric=metric)
-            gap = row["value"][0] - reached[metric]
-            cells += [_cell(row, "value"), f"{gap:+.3f}" if name != LATENT_FACTORS else ""]
+            value, top = row["value"][0], reached[metric]
+            is_apart = name != LATENT_FACTORS and value is not None and top is not None
+            cells += [_cell(row, "value"), f"{value - top:+.3f}" if is_apart else ""]
         rows.append(cells)
     return markdown(titles, rows)
 

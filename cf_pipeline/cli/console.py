@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from cf_pipeline.recompute.staleness import StageSpec
     from cf_pipeline.vision.backbones.backbone import Backbone
 
-out = Console(width=None if sys.stdout.isatty() else 400)
-"""A terminal has its width; a file or pipe gets lines that no table wraps in."""
+out = Console(width=None if sys.stdout.isatty() else 400, emoji=False)
+"""A terminal has its width; a file or pipe gets lines that no table wraps in.
+
+No emoji: `board:heart:old` is an id.
+"""
 
 HomeOption = Annotated[
     Path | None,

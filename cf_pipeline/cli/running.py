@@ -153,4 +153,4 @@ def _print_address(place: Home) -> None:
     """Where the page lies, last and alone on its line: what one looks at next."""
     from cf_pipeline.gallery.address import current_page
 
-    typer.echo(current_page(place).as_uri())
+    typer.echo(current_page(place).file.as_uri())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,7 +58,7 @@ def similar(
     """
     if as_json and open_:
         raise ConfigError("--json and --open: expected one of them at most.")
-    loaded = _loaded(home, model, pictures=Path(query).is_file())
+    loaded = _loaded(home, model, pictures=os.path.isfile(query))
     found = loaded.similar(query, k, by)
     if not as_json:
         out.print(f"nearest to {escape(query)} by {by}, model {loaded.version}", highlight=False)
@@ -148,7 +149,7 @@ def _page_of(loaded: LoadedModel, query: str, by: str, found: pl.DataFrame) -> P
     from cf_pipeline.gallery.answers import Answer, answers_page
 
     known = loaded.projects.filter(project_id=query)["path"].to_list()
-    picture = Path(query) if Path(query).is_file() else Path(known[0]) if known[0] else None
+    picture = Path(query) if os.path.isfile(query) else Path(known[0]) if known[0] else None
     answers = [
         Answer(row["project_id"], row["title"], Path(row["path"]) if row["path"] else None, cosine)
         for row, cosine in zip(found.to_dicts(), found["cosine"], strict=True)

@@ -20,7 +20,13 @@ def gallery(
     from cf_pipeline.gallery.address import current_page
 
     page = current_page(named(home))
+    if page.is_outdated:
+        typer.echo(
+            f"note: the page shows model {page.model}, and another was trained since. Run "
+            "cf-pipeline run --select gallery for a new one.",
+            err=True,
+        )
     if open_:
-        show_page(page)
+        show_page(page.file)
     else:
-        typer.echo(page.as_uri())
+        typer.echo(page.file.as_uri())

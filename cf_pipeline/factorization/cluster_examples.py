@@ -60,9 +60,7 @@ def cluster_examples(
     keys = id_keys(pictured["project_id"].to_list(), seed)
     nearest = pictured.with_columns(key=pl.Series(keys)).sort("cluster", "distance", "key")
     nearest = nearest.unique(["cluster", "look_group"], keep="first", maintain_order=True)
-    surest = words.sort("cluster", -pl.col("z"), "word")
-    surest = surest.with_columns(folded=pl.col("word").str.to_lowercase())
-    surest = surest.unique(["cluster", "folded"], keep="first", maintain_order=True)
+    surest = surest_words(words)
     for number, size in members.group_by("cluster").len().sort("cluster").iter_rows():
         shown = nearest.filter(cluster=number).head(n_covers)
         yield ClusterExample(
@@ -72,3 +70,14 @@ def cluster_examples(
             project_ids=tuple(shown["project_id"]),
             covers=tuple(map(Path, shown["path"])),
         )
+
+
+def surest_words(words: pl.DataFrame) -> pl.DataFrame:
+    """Words of each cluster, those that tell it apart most first, each once whatever its case.
+
+    Args:
+        words: `cluster, word, z`.
+    """
+    surest = words.sort("cluster", -pl.col("z"), "word")
+    surest = surest.with_columns(folded=pl.col("word").str.to_lowercase())
+    return surest.unique(["cluster", "folded"], keep="first", maintain_order=True).drop("folded")

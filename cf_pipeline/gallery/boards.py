@@ -126,6 +126,7 @@ def _similarity_says(board: Board) -> Headline:
         1: "The interval lies above zero: ours are better here.",
         -1: "The interval lies below zero: ours are worse here.",
         0: "The interval holds zero: this split does not tell the two apart.",
+        None: "There are too few groups for an interval.",
     }
     return Headline(
         f"{_PLAIN.get(board.measure, board.measure)}, similarity",

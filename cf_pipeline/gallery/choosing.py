@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from cf_pipeline.benchmark.queries import NDCG, WITHIN_STRATUM
-from cf_pipeline.gallery.content import Misplaced, Misplacements
+from cf_pipeline.gallery.content import Misplacements, PlacedTwice
 from cf_pipeline.metrics.keyed import id_keys
 from cf_pipeline.models.misplaced import distances
 from cf_pipeline.retrieval.exact import ExactSearch
@@ -76,7 +76,7 @@ def nearest_of(
     return {project: found.get(project, ()) for project in ids}
 
 
-def misplaced(
+def misplacements(
     predicted: IndexedVectors, actual: IndexedVectors, train: IndexedVectors, seed: int = 0
 ) -> Misplacements:
     """Held-out covers by the distance between the place predicted and the place they have.
@@ -100,7 +100,7 @@ def misplaced(
     search = ExactSearch.of(train, seed)
     near = [_lying_at(search, places[shown]) for places in (ours, theirs)]
     cards = [
-        Misplaced(ids[row], float(apart[row]), near[0][place], near[1][place])
+        PlacedTwice(ids[row], float(apart[row]), near[0][place], near[1][place])
         for place, row in enumerate(shown)
     ]
     return Misplacements(

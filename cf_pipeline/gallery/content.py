@@ -35,6 +35,7 @@ class Facts:
         n_covers: readable covers.
         n_users: with a place in latent space.
         n_projects: with a place in latent space, by split: `train`, `validation`, `test`.
+        n_unseen: of those of `test` that no network before this one was fitted to, either.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Facts:
     n_covers: int
     n_users: int
     n_projects: Mapping[str, int]
+    n_unseen: int
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ class Interval:
     high: float | None = None
 
     @property
-    def side(self) -> int:
-        """Of a difference: 1 above zero, -1 below, 0 where the interval holds zero or is none."""
+    def side(self) -> int | None:
+        """Of a difference: 1 above zero, -1 below, 0 where the interval holds zero; None: none."""
         if self.low is None or self.high is None:
-            return 0
+            return None
         return int(self.low > 0) - int(self.high < 0)
 
 
@@ -179,7 +181,7 @@ class Retrieval:
 
 
 @dataclass(frozen=True)
-class Misplaced:
+class PlacedTwice:
     """A test cover, where the network put it, and where people did.
 
     Attributes:
@@ -206,8 +208,8 @@ class Misplacements:
     """
 
     distances: tuple[float, ...]
-    farthest: tuple[Misplaced, ...]
-    nearest: tuple[Misplaced, ...]
+    farthest: tuple[PlacedTwice, ...]
+    nearest: tuple[PlacedTwice, ...]
 
 
 @dataclass(frozen=True)

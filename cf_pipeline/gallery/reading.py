@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,7 @@ from cf_pipeline.benchmark.scoreboard import BENCHMARKS, score_rows
 from cf_pipeline.factorization.cluster_examples import cluster_examples
 from cf_pipeline.gallery.boards import all_boards, headlines_of
 from cf_pipeline.gallery.choosing import (
-    misplaced,
+    misplacements,
     nearest_of,
     picked_queries,
     primary_measure,
@@ -58,7 +59,7 @@ def read_gallery(stage: Stage, model: str) -> Gallery:
         name: stage.frame(name, where=None if name == "factor_scores" else of_model)
         for name in chain.from_iterable(BENCHMARKS.values())
     }
-    primary = primary_measure(tables["similarity_scores"])
+    primary = primary_measure(tables["similarity_scores"].filter(split="test"))
     boards = all_boards(score_rows(tables), primary)
     labels = _labels(stage)
     neighbours = stage.frame("similar_projects", where=of_model)
@@ -76,16 +77,31 @@ def read_gallery(stage: Stage, model: str) -> Gallery:
 
 def _facts(stage: Stage, model: str, n_covers: int) -> Facts:
     factors = stage.frame("latent_factors", "side", "id")
-    placed = factors.filter(side="project").rename({"id": "project_id"})
-    sizes = placed.join(stage.frame("project_split"), on="project_id").group_by("split").len()
+    splits, seen = _splits(stage), _seen(stage, model)
+    placed = factors.filter(side="project")["id"].to_list()
+    sizes = Counter(splits[project] for project in placed)
     return Facts(
         name=stage.dataset.name,
         model=model,
         form=exported_form(stage.warehouse, model) or COLLABORATIVE,
         n_covers=n_covers,
         n_users=factors.filter(side="user").height,
-        n_projects=dict(sizes.sort("split").iter_rows()),
+        n_projects=sizes,
+        n_unseen=sum(splits[project] == "test" and project not in seen for project in placed),
     )
+
+
+def _splits(stage: Stage) -> dict[str, str]:
+    return dict(stage.frame("project_split", "project_id", "split").iter_rows())
+
+
+def _seen(stage: Stage, model: str) -> frozenset[str]:
+    """What the network or one that it continues was fitted to or chosen on.
+
+    A project may be in the test half today that was not when an earlier one was trained.
+    """
+    rows = stage.frame("trained_on", "project_id", where=equals("model_version", model))
+    return frozenset(rows["project_id"])
 
 
 def _labels(stage: Stage) -> dict[str, Label]:
@@ -164,17 +180,16 @@ def _retrieval(
 
 
 def _misplacements(stage: Stage, model: str) -> Misplacements:
-    splits = dict(stage.frame("project_split", "project_id", "split").iter_rows())
+    splits, seen = _splits(stage), _seen(stage, model)
     form = stage.configuration.benchmark.imagenet_form
     predicted, actual = (
         space_of(stage.warehouse, name, model, form).places()
         for name in (PREDICTED_FACTORS, LATENT_FACTORS)
     )
     placed = sorted(set(predicted.ids).intersection(actual.ids))
-    held_out, train = (
-        [project for project in placed if splits[project] == split] for split in ("test", "train")
-    )
-    return misplaced(_some(predicted, held_out), _some(actual, held_out), _some(actual, train))
+    train = [project for project in placed if splits[project] == "train"]
+    held_out = [project for project in placed if splits[project] == "test" and project not in seen]
+    return misplacements(_some(predicted, held_out), _some(actual, held_out), _some(actual, train))
 
 
 def _cover_map(stage: Stage, model: str, neighbours: pl.DataFrame) -> CoverMap:

@@ -14,6 +14,7 @@ from cf_pipeline.benchmark.report import (
     difference_cell,
     markdown,
     task_table,
+    value_cell,
 )
 from cf_pipeline.models.lineage import Lineage
 from cf_pipeline.models.misplaced import MIN_COVERS, Misplaced
@@ -127,8 +128,6 @@ def _similarity(warehouse: Warehouse, model: str) -> list[str]:
     if scores.is_empty():
         return ["Image similarity was not computed for this model: it has no scores."]
     chosen = scores.filter(pl.col("chosen") & (pl.col("split") == "test"))
-    if chosen.is_empty():
-        return ["Image similarity was computed, but validation chose no layer of this model."]
     layer = chosen["feature_set"][0]
     apart = _of_model(warehouse, "similarity_differences", model).filter(
         split="test", feature_set=layer
@@ -137,13 +136,13 @@ def _similarity(warehouse: Warehouse, model: str) -> list[str]:
     reached = scores.filter(split="test", feature_set=LATENT_FACTORS)
     rows = []
     for measure in _ordered(chosen["measure"].to_list()):
-        row = chosen.filter(measure=measure).to_dicts()[0]
+        row = chosen.filter(measure=measure)
         here = apart.filter(measure=measure)
         top = reached.filter(measure=measure)
         rows.append([
             measure,
-            f"{row['n_queries']:,}",
-            _interval(row),
+            f"{row['n_queries'][0]:,}",
+            value_cell(row),
             *(difference_cell(here.filter(reference=name)) for name in references),
             f"{top['value'][0]:.3f}" if top.height and top["value"][0] is not None else "",
         ])
@@ -170,13 +169,6 @@ def _of_model(warehouse: Warehouse, table: str, model: str) -> pl.DataFrame:
 def _ordered(measures: Sequence[str]) -> list[str]:
     others = sorted(set(measures) - set(HEADLINE))
     return [measure for measure in (*HEADLINE, *others) if measure in measures]
-
-
-def _interval(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return ""
-    bounds = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['value']:.3f}{bounds}"
 
 
 def _named(column: str, value: Any, found: Misplaced) -> str:

@@ -103,6 +103,10 @@ class Embedder:
         from cf_pipeline.vision.embedding import embed_covers
 
         network, manifest = self.network
+        if not paths:
+            sizes = (manifest.n_features, manifest.n_factors)
+            features, predicted = (np.empty((0, d), dtype=np.float32) for d in sizes)
+            return {COLLABORATIVE: features, PREDICTED_FACTORS: predicted}
         with self._execution(len(paths)) as execution:
             features, predicted = embed_covers(
                 network, checkpoint_input(manifest), paths, execution, progress
@@ -116,6 +120,8 @@ class Embedder:
             DataError: a picture cannot be read (named).
         """
         where = self.space(space)
+        if not paths:  # no network takes no picture at all
+            return where.places().vectors[:0]
         ours = self.layers(paths, progress) if _OURS & set(where.parts) else {}
         return self._placed(where, ours, paths, progress)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -119,15 +123,28 @@ def write_vectors(table: pl.DataFrame, file: Path, file_format: FileFormat) -> t
         OSError: the place cannot be written.
     """
     if file_format == "parquet":
-        table.write_parquet(file)
+        with whole(file) as beside:
+            table.write_parquet(beside)
         return (file,)
-    with file.open("wb") as whole:  # np.save would add a suffix to a name without
-        np.save(whole, table[COLLABORATIVE].to_numpy())
     known = table.select(pl.exclude([c for c, t in table.schema.items() if t == pl.Array]))
     lists = [name for name, kind in known.schema.items() if kind == pl.List]
     rows = file.with_suffix(ROWS_SUFFIX)
-    known.with_columns(pl.col(name).list.join("; ") for name in lists).write_csv(rows)
+    with whole(rows) as beside, whole(file) as matrix:
+        known.with_columns(pl.col(name).list.join("; ") for name in lists).write_csv(beside)
+        with matrix.open("wb") as opened:  # np.save would add a suffix to a name without
+            np.save(opened, table[COLLABORATIVE].to_numpy())
     return file, rows
+
+
+@contextmanager
+def whole(out: Path) -> Iterator[Path]:
+    """A file beside, moved into place at the end: what was there stays until then."""
+    beside = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    try:
+        yield beside
+        os.replace(beside, out)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _embeddings_by(warehouse: Warehouse, model: str, home: Home) -> pl.DataFrame:
@@ -142,6 +159,8 @@ def _embeddings_by(warehouse: Warehouse, model: str, home: Home) -> pl.DataFrame
         .join(covers.select("project_id", *_OF_COVER), on="project_id", how="left")
         .sort("project_id")
     )
+    # A cover that is gone has no features of ImageNet's any more, which a form may stand beside.
+    rows = rows.filter(pl.col("project_id").is_in(list(places.ids)))
     ours = places.rows(rows["project_id"].to_list())
     collaborative = pl.Series(ours, dtype=pl.Array(pl.Float32, ours.shape[1]))
     return rows.select(

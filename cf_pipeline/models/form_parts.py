@@ -66,7 +66,7 @@ def form_parts(warehouse: Warehouse, model: str, imagenet_form: SetForm) -> Form
         imagenet_form: `benchmark.imagenet_form`.
 
     Raises:
-        DataError: a train project has no vector.
+        DataError: a train project has no vector of what stands beside.
     """
     known = warehouse.frame("embeddings", ("project_id",), "model_version = ?", [model])
     if known.is_empty():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from cf_pipeline.factorization.cluster_examples import surest_words
 from cf_pipeline.models.lineage import Lineage
 from cf_pipeline.sql import equals
 from cf_pipeline.storage.warehouse import Warehouse
@@ -129,9 +130,6 @@ def _words(warehouse: Warehouse) -> dict[int, str]:
     """The words that tell a cluster apart most, by its number."""
     if not warehouse.has("cluster_words"):
         return {}
-    rows = warehouse.frame("cluster_words", ("cluster", "word", "z"))
-    best = rows.sort(["z", "word"], descending=[True, False]).unique(
-        ["cluster", "word"], keep="first", maintain_order=True
-    )
+    best = surest_words(warehouse.frame("cluster_words", ("cluster", "word", "z")))
     told = best.group_by("cluster", maintain_order=True).agg(pl.col("word").head(_N_WORDS))
     return {cluster: ", ".join(words) for cluster, words in told.iter_rows()}

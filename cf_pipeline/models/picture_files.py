@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pyarrow.parquet as pq
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.models.embedder import Embedder
-from cf_pipeline.models.exporting import FileFormat, format_of, write_vectors
+from cf_pipeline.models.exporting import FileFormat, format_of, whole, write_vectors
 from cf_pipeline.vectors import Indices, Matrix, Progress, silent
 
 FILES_AT_ONCE = 2048
@@ -40,12 +37,14 @@ class EmbeddedFiles:
 def pictures_in(given: Sequence[Path]) -> list[Path]:
     """Files as they were named, and below folders all that are named as pictures are, sorted.
 
+    Each once, however often it was named.
+
     Raises:
         DataError: a path is not there, or there is no picture at all.
     """
-    from PIL import Image
+    from cf_pipeline.vision.decoding import suffixes
 
-    known = Image.registered_extensions()
+    known = suffixes()
     found: list[Path] = []
     for path in given:
         if path.is_dir():
@@ -56,10 +55,8 @@ def pictures_in(given: Sequence[Path]) -> list[Path]:
             raise DataError(f"{path} is not there. Expected picture files, or folders of them.")
     if not found:
         folders = ", ".join(map(str, given))
-        raise DataError(
-            f"no picture below {folders}: no file ends with one of {', '.join(sorted(known))}."
-        )
-    return found
+        raise DataError(f"no picture below {folders}: no file ends with one of {', '.join(known)}.")
+    return list(dict.fromkeys(found))
 
 
 def embed_files(
@@ -77,14 +74,14 @@ def embed_files(
 
     Args:
         embedder: whose features.
-        files: pictures; no folders.
+        files: pictures, each once; no folders.
         out: the file, written whole or not at all.
         file_format: None: as the suffix says.
         progress: hears of files done.
 
     Raises:
         ConfigError: neither the suffix nor the format says what to write, or they differ.
-        DataError: `out` cannot be written, or no file could be read.
+        DataError: `out` cannot be written.
     """
     chosen = format_of(out, file_format)
     unreadable: dict[Path, str] = {}
@@ -111,15 +108,25 @@ def _tables(
             progress(start + done, len(files), figures)
 
         found = embedder.place_readable(some, onwards)
-        unreadable |= {some[row]: reason for row, reason in found.reasons.items()}
-        reasons = [found.reasons.get(row) for row in range(len(some))]
+        told = {row: _encodable(reason) for row, reason in found.reasons.items()}
+        unreadable |= {some[row]: reason for row, reason in told.items()}
+        reasons = [told.get(row) for row in range(len(some))]
         yield pl.DataFrame({
-            "path": [str(path) for path in some],
+            "path": [as_text(path) for path in some],
             "status": ["unreadable" if reason else "ok" for reason in reasons],
             "reason": pl.Series(reasons, dtype=pl.String),
             "model_version": embedder.version,
             **{n: _column(len(some), found.rows, matrix) for n, matrix in found.vectors.items()},
         })
+
+
+def as_text(path: Path) -> str:
+    """A path as a column of text can hold it: bytes that are no UTF-8 become a question mark."""
+    return _encodable(str(path))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _column(n: int, rows: Indices, matrix: Matrix) -> pl.Series:
@@ -132,7 +139,7 @@ def _column(n: int, rows: Indices, matrix: Matrix) -> pl.Series:
 
 
 def _write_parquet(parts: Iterator[pl.DataFrame], out: Path) -> tuple[Path, ...]:
-    with _whole(out) as beside:
+    with whole(out) as beside:
         writer: pq.ParquetWriter | None = None
         try:
             for part in parts:
@@ -143,14 +150,3 @@ def _write_parquet(parts: Iterator[pl.DataFrame], out: Path) -> tuple[Path, ...]
             if writer is not None:
                 writer.close()
     return (out,)
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A file beside, moved into place at the end."""
-    beside = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    try:
-        yield beside
-        os.replace(beside, out)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ _COUNTED = {"factors": "users", "similarity": "queries", "probe": "images", "col
 
 
 @dataclass(frozen=True)
-class Board:
+class TextBoard:
     """One measure as text.
 
     Attributes:
@@ -40,9 +40,11 @@ class Board:
 def scores_of(home: Home, model: str | None = None) -> pl.DataFrame:
     """Every score that the home holds of a model: how factors rank first, then its features.
 
+    How factors rank is told of today's, so not beside a model that is not the newest.
+
     Args:
         home: where.
-        model: a model version or how it begins; None: the one that was scored last.
+        model: a model version or how it begins; None: the one that was trained last.
 
     Returns:
         Rows of SCORES_SCHEMA, as `score_rows` makes them.
@@ -51,8 +53,13 @@ def scores_of(home: Home, model: str | None = None) -> pl.DataFrame:
         DataError: nothing was trained yet, or there is no such model.
     """
     warehouse = warehouse_of(home)
-    version = model_meant(warehouse, home, model) if model else current_model(warehouse, home)
-    scored = [names for names in BENCHMARKS.values() if warehouse.has(names[0])]
+    newest = current_model(warehouse, home)
+    version = model_meant(warehouse, home, model) if model else newest
+    scored = [
+        names
+        for benchmark, names in BENCHMARKS.items()
+        if warehouse.has(names[0]) and (benchmark != "factors" or version == newest)
+    ]
     of_model = equals("model_version", version)
     return score_rows({
         name: warehouse.frame(name, where=None if name == "factor_scores" else of_model)
@@ -60,7 +67,7 @@ def scores_of(home: Home, model: str | None = None) -> pl.DataFrame:
     })
 
 
-def boards(scores: pl.DataFrame) -> list[Board]:
+def boards(scores: pl.DataFrame) -> list[TextBoard]:
     """A board for every benchmark, split and measure that has a value.
 
     Args:
@@ -73,7 +80,7 @@ def boards(scores: pl.DataFrame) -> list[Board]:
     return found
 
 
-def _board(here: pl.DataFrame) -> Board:
+def _board(here: pl.DataFrame) -> TextBoard:
     benchmark, measure = str(here["benchmark"][0]), str(here["measure"][0])
     split: str | None = here["split"][0]
     n, groups = (max(here[count].drop_nulls(), default=None) for count in ("n", "n_groups"))
@@ -91,4 +98,4 @@ def _board(here: pl.DataFrame) -> Board:
             apart = row.select("difference", low="difference_low", high="difference_high")
             cells.append(difference_cell(apart))
         rows.append(cells)
-    return Board(f"{_TITLES[benchmark]}{of_split} ({asked})", titles, rows)
+    return TextBoard(f"{_TITLES[benchmark]}{of_split} ({asked})", titles, rows)

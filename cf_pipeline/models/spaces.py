@@ -91,7 +91,8 @@ def space_of(warehouse: Warehouse, name: str, model: str, imagenet_form: Feature
         imagenet_form: `benchmark.imagenet_form`.
 
     Raises:
-        DataError: there is no vector, or a train project lacks one where the form asks for it.
+        DataError: there is no vector, or a train project lacks one of a feature set that is no
+            model's.
     """
     if name not in SPACES:
         raise ValueError(f"{name} is none of {SPACES}")
@@ -104,8 +105,10 @@ def space_of(warehouse: Warehouse, name: str, model: str, imagenet_form: Feature
         shape = feature_set(each).form
         how: FeatureForm = imagenet_form if shape == "configured" else shape
         train = train_projects(warehouse) if how != "plain" else ()
-        fitted = vectors.rows(train)
-        parts[each] = Part(vectors, how, fitted)
+        if feature_set(each).is_layer:
+            # A model that is no longer trained was not shown the projects that came since.
+            train = tuple(project for project in train if project in vectors)
+        parts[each] = Part(vectors, how, vectors.rows(train))
     return Space(name, wanted, parts)
 
 

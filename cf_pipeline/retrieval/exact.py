@@ -69,7 +69,7 @@ class ExactSearch:
         mine = np.full(len(queries), -1) if own is None else own
         rows = np.full((len(queries), k), -1, dtype=np.int64)
         cosines = np.full((len(queries), k), np.nan, dtype=np.float32)
-        for start in range(0, len(queries), step):
+        for start in range(0, len(queries) if self.ids else 0, step):
             block = slice(start, start + step)
             scores = unit_norm(queries[block]) @ self.unit.T
             allowed = np.ones(scores.shape, dtype=np.bool_)

@@ -71,6 +71,12 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
+def suffixes() -> tuple[str, ...]:
+    """How names of pictures that `decode` reads end, in lower case, sorted."""
+    known, formats = Image.registered_extensions(), _formats()
+    return tuple(sorted(suffix for suffix, name in known.items() if name in formats))
+
+
 def decode(path: Path, max_pixels: int | None) -> Decoded:
     """Decodes a file that exists.
 

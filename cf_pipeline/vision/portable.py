@@ -151,7 +151,7 @@ def disagreement(expected: Sequence[Matrix], given: Sequence[Matrix]) -> float:
     """
     worst = 0.0
     for one, other in zip(expected, given, strict=True):
-        if one.shape != other.shape or not np.isfinite(other).all():
+        if one.shape != other.shape or not np.isfinite([one, other]).all():
             return float("inf")
         sizes = np.abs(one).max(axis=1)
         differences = np.abs(one.astype(np.float64) - other).max(axis=1)

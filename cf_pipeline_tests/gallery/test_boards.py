@@ -109,6 +109,7 @@ def test_a_home_without_tasks_has_no_such_table() -> None:
         ({"low": 0.01, "high": 0.09}, "ours are better here"),
         ({"low": -0.09, "high": -0.01}, "ours are worse here"),
         ({"low": -0.01, "high": 0.09}, "does not tell the two apart"),
+        ({"low": None, "high": None}, "too few groups for an interval"),
     ],
 )
 def test_the_sentence_follows_the_interval(bounds: dict[str, float], said: str) -> None:
@@ -126,7 +127,7 @@ def test_figures_in_words() -> None:
     assert figure(Interval(0.5)) == "0.500"
     assert percent(Interval(0.384, 0.331, 0.441)) == "38\u00a0% [33, 44]"
     assert (figure(None), percent(None)) == ("not measured", "not measured")
-    assert Interval(0.5).side == 0
+    assert Interval(0.5).side is None
 
 
 def test_every_row_is_explained() -> None:

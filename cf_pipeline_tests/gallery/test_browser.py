@@ -165,8 +165,16 @@ def test_by_keys_alone(open_page: Open) -> None:
     for _ in range(4):
         page.keyboard.press("Tab")
     assert page.evaluate("document.getElementById('picked').contains(document.activeElement)")
+    page.keyboard.press("Enter")  # its cluster
+    page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    # From neighbour to neighbour: the focus stays where the new one is told.
+    assert page.evaluate("document.activeElement.tagName") == "H3"
     page.focus("#map-search")
+    page.keyboard.type("P042")
+    assert page.locator("#map-found li").all_inner_texts() == ["Disc number 42"]
+    page.locator("#map-search").fill("")
+    assert page.locator("#map-found").is_hidden()
     page.keyboard.type("number 77")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cf_pipeline.gallery.choosing import misplaced, nearest_of, picked_queries, primary_measure
+from cf_pipeline.gallery.choosing import misplacements, nearest_of, picked_queries, primary_measure
 from cf_pipeline.vectors import IndexedVectors
 
 
@@ -72,7 +72,7 @@ def test_where_the_network_is_wrong() -> None:
     predicted = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     compass = ("east", "north", "south", "west")
     train = IndexedVectors(compass, np.array([[1, 0], [0, 1], [0, -1], [-1, 0]], dtype=np.float32))
-    told = misplaced(
+    told = misplacements(
         IndexedVectors((*ids, "only predicted"), np.concatenate([predicted, predicted[:1]])),
         IndexedVectors(ids, 3 * actual),
         train,
@@ -87,7 +87,7 @@ def test_where_the_network_is_wrong() -> None:
 
 def test_few_are_not_shown_twice() -> None:
     vectors = IndexedVectors(("a", "b"), np.eye(2, dtype=np.float32))
-    told = misplaced(vectors, vectors, vectors)
+    told = misplacements(vectors, vectors, vectors)
     assert [each.project_id for each in (*told.farthest, *told.nearest)] in (["a", "b"], ["b", "a"])
     nothing = IndexedVectors((), np.zeros((0, 2), dtype=np.float32))
-    assert misplaced(nothing, nothing, vectors).distances == ()
+    assert misplacements(nothing, nothing, vectors).distances == ()

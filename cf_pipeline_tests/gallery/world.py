@@ -17,8 +17,8 @@ from cf_pipeline.gallery.content import (
     Gallery,
     Interval,
     Label,
-    Misplaced,
     Misplacements,
+    PlacedTwice,
     QueryPanel,
     Retrieval,
 )
@@ -54,7 +54,7 @@ def small_gallery(paths: dict[str, Path]) -> Gallery:
     boards = small_boards()
     return Gallery(
         facts=Facts(
-            "discs", "m" * 16, "predicted_factors", len(paths), 9, {"train": 80, "test": 20}
+            "discs", "m" * 16, "predicted_factors", len(paths), 9, {"train": 80, "test": 20}, 20
         ),
         headlines=headlines_of(boards),
         boards=boards,
@@ -67,8 +67,8 @@ def small_gallery(paths: dict[str, Path]) -> Gallery:
         ),
         wrong=Misplacements(
             tuple(np.linspace(0.1, 1.4, 30).tolist()),
-            (Misplaced(everyone[7], 1.4, everyone[20:25], everyone[30:35]),),
-            (Misplaced(everyone[8], 0.1, everyone[40:45], everyone[40:45]),),
+            (PlacedTwice(everyone[7], 1.4, everyone[20:25], everyone[30:35]),),
+            (PlacedTwice(everyone[8], 0.1, everyone[40:45], everyone[40:45]),),
         ),
         map=small_map(everyone),
         labels={

@@ -72,6 +72,16 @@ def test_a_model_that_was_not_scored_has_its_features_layer(
     assert parts.mean == pytest.approx(vectors["features"][:TRAIN].mean(axis=0), abs=1e-5)
 
 
+def test_projects_that_came_since_are_no_part_of_the_mean(
+    trained: TrainedHome, embedded: tuple[str, dict[str, Matrix]]
+) -> None:
+    model, vectors = embedded
+    trained.train_on(*(f"{row:02}" for row in range(TRAIN)), "new")
+    parts = form_parts(trained.warehouse, model, "centred")
+    assert parts is not None
+    assert parts.mean == pytest.approx(vectors["features"][:TRAIN].mean(axis=0), abs=1e-5)
+
+
 def test_a_model_without_embeddings_has_no_form(
     trained: TrainedHome, embedded: tuple[str, dict[str, Matrix]]
 ) -> None:

@@ -220,5 +220,11 @@ def test_the_notebook_runs(
     assert searchable.version in capsys.readouterr().out
 
 
+def test_no_picture_has_no_place(searchable: SearchableHome, model: LoadedModel) -> None:
+    for method in (model.embed, model.predict_factors):
+        n_dimensions = method([searchable.pictures["p01"]]).shape[1]
+        assert method([]).shape == (0, n_dimensions)
+
+
 def test_ids_are_texts(model: LoadedModel) -> None:
     assert model.similar("p03", 1).schema["project_id"] == pl.String

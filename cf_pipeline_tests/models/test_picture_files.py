@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -88,13 +89,28 @@ def test_a_place_that_cannot_be_written(embedder: Embedder, files: list[Path], t
         embed_files(embedder, files[1:2], tmp_path / "x.csv")
 
 
+def test_a_name_that_is_no_text_is_written_as_far_as_it_is(
+    embedder: Embedder, searchable: SearchableHome, tmp_path: Path
+) -> None:
+    names = (os.fsdecode(b"good\xff.png"), os.fsdecode(b"bad\xff.png"))
+    good, bad = (tmp_path / name for name in names)
+    good.write_bytes(searchable.pictures["p01"].read_bytes())
+    bad.touch()
+    given = embed_files(embedder, [good, bad], tmp_path / "x.parquet")
+    assert pl.read_parquet(tmp_path / "x.parquet")["path"].to_list() == [
+        str(tmp_path / "good\ufffd.png"),
+        str(tmp_path / "bad\ufffd.png"),
+    ]
+    assert "bad\ufffd.png" in given.unreadable[bad]
+
+
 def test_folders_are_searched_for_what_is_named_as_a_picture(tmp_path: Path) -> None:
     below = tmp_path / "below"
     below.mkdir()
-    for name in ("b.jpg", "a.PNG", "notes.txt", "below/c.webp"):
+    for name in ("b.jpg", "a.PNG", "notes.txt", "below/c.webp", "d.pdf"):
         (tmp_path / name).touch()
     notes = tmp_path / "notes.txt"
-    assert pictures_in([tmp_path, notes]) == [
+    assert pictures_in([tmp_path, notes, notes]) == [
         tmp_path / "a.PNG",
         tmp_path / "b.jpg",
         below / "c.webp",

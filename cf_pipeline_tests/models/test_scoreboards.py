@@ -108,6 +108,9 @@ def test_a_model_is_named_or_the_newest(trained: TrainedHome) -> None:
     assert scores_of(trained.home).is_empty()
     assert boards(scores_of(trained.home)) == []
     assert scores_of(trained.home, old[:5]).height == 18
+    score_factors(trained)
+    assert set(scores_of(trained.home, old[:5])["benchmark"]) == {"similarity"}
+    assert set(scores_of(trained.home)["benchmark"]) == {"factors"}
     with pytest.raises(DataError, match=f"no version begins with 'x'; there are .*{new}"):
         scores_of(trained.home, "x")
 

@@ -68,3 +68,9 @@ def test_a_vector_without_length_is_near_to_nothing() -> None:
     vectors = IndexedVectors(("zero", "one"), np.array([[0, 0], [1, 0]], dtype=np.float32))
     table = ExactSearch.of(vectors).neighbours(1)
     assert table["cosine"].to_list() == [0, 0]
+
+
+def test_where_there_is_nothing_nothing_is_near() -> None:
+    nothing = ExactSearch.of(vectors_of(0, 3))
+    assert nothing.nearest(np.ones((2, 3), dtype=np.float32), 4).rows.tolist() == [[-1] * 4] * 2
+    assert nothing.neighbours(4).is_empty()

@@ -77,7 +77,7 @@ def test_how_far_two_outputs_are_apart():
     assert disagreement([one, one], [one, other]) == pytest.approx(0.1, rel=1e-5)
     assert disagreement([np.zeros((1, 2))], [np.full((1, 2), 0.5)]) == 0.5
     other[0, 0] = np.nan
-    assert disagreement([one], [other]) == np.inf
+    assert disagreement([one], [other]) == disagreement([other], [one]) == np.inf
     assert disagreement([one], [one[:1]]) == np.inf
 
 

@@ -32,7 +32,7 @@ function colourOf(row) {
 
 function wordsOf(cluster) {
   const known = data.clusters[cluster];
-  if (known === undefined) return "in no cluster: too few people came for it";
+  if (known === undefined) return "in no cluster: it has no place in latent space";
   return known.words.length ? known.words.join(", ") : "no word tells it apart";
 }
 

@@ -53,14 +53,16 @@ function coverButton(row, size) {
 
 function neighbourList(row, space, title) {
   const part = element("div");
-  part.append(element("h4", title));
+  const neighbours = neighboursOf(row, space);
+  const most = nearest[space].length / count;
+  const left = neighbours.length < most && count > most;
+  part.append(element("h4", left ? `${title}: ${neighbours.length} of ${most} are on the map` : title));
   const list = element("ol", "", "near");
-  for (const near of neighboursOf(row, space)) {
+  for (const near of neighbours) {
     const item = element("li");
     item.append(coverButton(near, 40));
     list.append(item);
   }
-  if (!list.children.length) list.append(element("li", "none of those on the map"));
   part.append(list);
   return part;
 }
@@ -70,7 +72,9 @@ function pick(row, { fly = false } = {}) {
   shown.picked = row;
   const head = element("div", "", "picked-head");
   const words = element("div");
-  words.append(element("h3", data.titles[row]));
+  const heading = element("h3", data.titles[row]);
+  heading.tabIndex = -1;
+  words.append(heading);
   const about = element("p", "", "about");
   const field = fieldName(row);
   about.append(...(field ? [element("span", field)] : []), element("code", data.ids[row]));
@@ -89,7 +93,9 @@ function pick(row, { fly = false } = {}) {
     neighbourList(row, "ours", "Nearest by ours"),
     neighbourList(row, "imagenet", "By ImageNet’s"),
   );
+  const walked = panel.contains(document.activeElement);
   panel.replaceChildren(head, lists);
+  if (walked) heading.focus(); // the button that was pressed is gone
   says.textContent = `Picked: ${data.titles[row]}. Its nearest covers stand after the map.`;
   if (fly) {
     focusCover(-1);
@@ -114,7 +120,7 @@ function searchTitles() {
   const wanted = search.value.trim().toLowerCase();
   const rows = [];
   for (let row = 0; wanted && row < count && rows.length < MOST_FOUND; row += 1) {
-    if (data.titles[row].toLowerCase().includes(wanted) || data.ids[row] === wanted) rows.push(row);
+    if (data.titles[row].toLowerCase().includes(wanted) || data.ids[row].toLowerCase() === wanted) rows.push(row);
   }
   found.replaceChildren(
     ...rows.map((row) => {
@@ -123,7 +129,7 @@ function searchTitles() {
       return item;
     }),
   );
-  if (wanted && !rows.length) found.append(element("li", "no title holds that"));
+  if (wanted && !rows.length) found.append(element("li", "no title holds that, and no id is that"));
   found.hidden = !wanted;
 }
 
