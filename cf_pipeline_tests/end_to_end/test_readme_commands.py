@@ -36,7 +36,7 @@ SMALL = (
     "benchmark.n_resamples=100",
     "tracking.mode=disabled",
 )
-ASKED = "oca-489e4a3418"
+ASKED = "oca-bca10723b2"
 WORLD = PlantedConfig(n_users=400, n_projects=600, cover_size=32, n_task_images=0)
 
 

@@ -199,6 +199,16 @@ def test_a_cluster_is_opened_and_shown_on_the_map(open_page: Open) -> None:
     assert page.evaluate("shown.cluster") == -1
 
 
+def test_covers_are_large_enough_to_be_seen(open_page: Open) -> None:
+    page = open_page()
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.strip .cover')].filter(x => x.checkVisibility())"
+        ".map(x => x.getBoundingClientRect().width)"
+    )
+    assert len(widths) >= 60
+    assert min(widths) >= 40
+
+
 def test_on_a_phone(open_page: Open) -> None:
     page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
     for summary in page.locator("summary").all():
