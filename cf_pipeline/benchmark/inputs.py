@@ -25,8 +25,9 @@ from cf_pipeline.benchmark.feature_sets import (
 )
 from cf_pipeline.benchmark.features import Form, as_compared
 from cf_pipeline.benchmark.pool import PoolRules, build_catalog
-from cf_pipeline.benchmark.truth import owner_users, truth_events, united_projects
+from cf_pipeline.benchmark.truth import truth_events, united_projects
 from cf_pipeline.errors import DataError
+from cf_pipeline.interactions.owners import owner_users
 from cf_pipeline.interactions.pruning import representatives
 from cf_pipeline.sql import equals
 from cf_pipeline.vectors import IndexedVectors, indexed

@@ -78,7 +78,7 @@ def covers(stage: Stage) -> Output:
 
 @stage_asset(
     group="interactions",
-    parents=("raw_interactions", "covers"),
+    parents=("raw_interactions", "raw_projects", "covers"),
     reads=("pruning", "dataset.matrix"),
     checks=(soundness.interactions_join_projects, soundness.matrix_is_not_degenerate),
 )
@@ -88,15 +88,19 @@ def pruned_matrix(stage: Stage) -> Output:
     Kinds are weighted, exact duplicates of a cover are one project, the upper cut looks at raw
     degrees, the lower cut goes on to a fixed point.
     """
-    from cf_pipeline.interactions.pruning import matrix_weights, prune, representatives, summarize
+    from cf_pipeline.interactions.owners import owner_users
+    from cf_pipeline.interactions.pruning import prune, representatives, summarize
+    from cf_pipeline.interactions.weighting import weighed_kinds
 
     config, matrix = stage.configuration.pruning, stage.section("dataset.matrix")
+    projects = stage.frame("raw_projects", "project_id", "owners")
     with stage.warehouse.read() as con:
         report = prune(
             con,
-            weights=matrix_weights(matrix["kinds"]),
+            kinds=weighed_kinds(matrix["kinds"]),
             exclude_users=matrix["exclude_users"],
             representative_of=representatives(stage.frame("covers", "project_id", "sha256")),
+            owner_users=owner_users(projects, matrix["owner_user"]),
             config=config,
         )
         kept = stage.spilled(con, "from kept_pairs order by all")

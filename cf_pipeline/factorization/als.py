@@ -60,7 +60,14 @@ class Als(Factorizer):
             fitting.on_iteration(iteration + 1, self.n_iterations, value)
 
         with threadpool_limits(limits=1, user_api="blas"):
-            model.fit(user_items, show_progress=False, callback=watch)
+            try:
+                model.fit(user_items, show_progress=False, callback=watch)
+            except ValueError as error:  # LAPACK's, of equations without a digit left
+                raise DataError(
+                    f"the equations of ALS cannot be solved ({error}): the largest confidence is "
+                    f"{user_items.data.max():g}. Lower pruning.max_confidence or pruning.alpha, or "
+                    f"raise factorization.method.regularization ({self.regularization})."
+                ) from error
         return Factors(
             np.asarray(model.user_factors, dtype=np.float32),
             np.asarray(model.item_factors, dtype=np.float32),

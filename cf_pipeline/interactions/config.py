@@ -1,8 +1,48 @@
-"""Configuration of pruning and of the split."""
+"""Configuration of weighting, of pruning and of the split."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Saturation = Literal["none", "log1p", "cap"]
+
+
+class KindWeight(BaseModel):
+    """What one kind of interaction counts for in the matrix."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    weight: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="Multiplies what its count comes to."
+    )
+    matrix: bool = Field(True, description="Whether it enters the matrix that is factorized.")
+    saturation: Saturation = Field(
+        "none", description="What a user's count n comes to: n, log(1 + n), or min(n, cap)."
+    )
+    cap: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="The most that counts; with cap alone."
+    )
+    half_life_days: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="After so many days before the newest event of all a count is half of itself; "
+        "none: counts do not age. Needs occurred_at.",
+    )
+    own_events: bool = Field(
+        True, description="Whether an event of an owner with their own project enters the matrix."
+    )
+
+    @model_validator(mode="after")
+    def _cap_belongs_to_its_saturation(self) -> KindWeight:
+        if (self.cap is not None) != (self.saturation == "cap"):
+            raise ValueError(
+                f"cap goes with saturation = 'cap' and with no other, got saturation = "
+                f"{self.saturation!r} and cap = {self.cap}"
+            )
+        return self
 
 
 class PruningConfig(BaseModel):
@@ -11,7 +51,16 @@ class PruningConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     alpha: float = Field(
-        1.0, gt=0, description="Confidence of a pair is 1 + alpha * r, r its weighted event count."
+        1.0,
+        gt=0,
+        description="Confidence of a pair is min(max_confidence, 1 + alpha * r); r is the sum over "
+        "kinds of weight * saturation(count), as dataset.toml says them.",
+    )
+    max_confidence: float = Field(
+        10_000.0,
+        gt=1,
+        description="The largest confidence: one pair of a bot's half a million events would leave "
+        "no digits of a float for anything else of its user.",
     )
     max_user_share: float = Field(
         0.2, gt=0, le=1, description="Upper cut: users with more than this share of all projects."

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import polars as pl
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.interactions.config import PruningConfig
+from cf_pipeline.interactions.config import KindWeight, PruningConfig
+from cf_pipeline.interactions.weighting import weigh
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class PruningReport:
     projects: int
     degrees: Mapping[str, npt.NDArray[np.int64]]
     """`user_before`, `user_after`, `project_before`, `project_after`, one int64 per survivor."""
+    pairs_limited: int
+    """Of those before any cut, how many would have a confidence above the largest one."""
 
     @property
     def density_before(self) -> float:
@@ -77,43 +80,45 @@ def representatives(covers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def matrix_weights(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Kind to its weight, for kinds that enter the matrix, as `dataset.matrix` says both."""
-    return {kind: said["weight"] for kind, said in kinds.items() if said["matrix"]}
-
-
 def prune(
     con: duckdb.DuckDBPyConnection,
     *,
-    weights: Mapping[str, float],
+    kinds: Mapping[str, KindWeight],
     exclude_users: Sequence[str],
     representative_of: pl.DataFrame,
+    owner_users: pl.DataFrame,
     config: PruningConfig,
 ) -> PruningReport:
     """Weigh, unite and prune `raw_interactions`; leaves the temporary table `kept_pairs`.
 
-    The confidence of a pair is c = 1 + alpha * r, r the sum over its events of the kind's weight
-    times the count (Hu, Koren, Volinsky 2008, section 4).
-
     Args:
         con: an open connection that sees the table `raw_interactions`.
-        weights: kind of interaction to its weight; kinds that are not named stay out.
+        kinds: kind to what it counts for; kinds that are not named stay out. `weighting` has the
+            formula of a pair's confidence.
         exclude_users: user ids that are left out.
         representative_of: `project_id, representative`.
+        owner_users: `project_id, user_id`, who owns what, written as users.
         config: thresholds.
 
     Returns:
         The report; the pairs are in `kept_pairs(user_id, project_id, confidence FLOAT)`.
 
     Raises:
-        DataError: the cuts leave nothing.
+        DataError: the cuts leave nothing, or an event of a kind that ages has no time.
     """
-    _weighted_pairs(con, weights, exclude_users, representative_of, config.alpha)
+    n_limited = weigh(
+        con,
+        kinds=kinds,
+        exclude_users=exclude_users,
+        representative_of=representative_of,
+        owner_users=owner_users,
+        config=config,
+    )
     pairs, users, projects = _sizes(con)
     if pairs == 0:
         raise DataError(
             "no interaction enters the matrix: expected events of the kinds "
-            f"{sorted(weights)} by users that are not excluded, found none. Mark a kind with "
+            f"{sorted(kinds)} by users that are not excluded, found none. Mark a kind with "
             "matrix = true in dataset.toml or shorten exclude_users."
         )
     degrees = {f"{side}_before": _degrees(con, side) for side in ("user", "project")}
@@ -123,7 +128,15 @@ def prune(
         raise DataError(_nothing_left(config, rounds, pairs, users, projects))
     degrees |= {f"{side}_after": _degrees(con, side) for side in ("user", "project")}
     return PruningReport(
-        tuple(rounds), pairs, users, projects, kept_pairs, kept_users, kept_projects, degrees
+        tuple(rounds),
+        pairs,
+        users,
+        projects,
+        kept_pairs,
+        kept_users,
+        kept_projects,
+        degrees,
+        n_limited,
     )
 
 
@@ -144,40 +157,9 @@ def summarize(report: PruningReport) -> dict[str, float | str]:
         "pairs_kept_share": report.pairs / report.pairs_before,
         "density_before": report.density_before,
         "density": report.density,
+        "pairs_at_max_confidence": report.pairs_limited,
         "rounds": "\n".join([header, "|---|---|---|---|---|---|", *lines]),
     }
-
-
-def _weighted_pairs(
-    con: duckdb.DuckDBPyConnection,
-    weights: Mapping[str, float],
-    exclude_users: Sequence[str],
-    representative_of: pl.DataFrame,
-    alpha: float,
-) -> None:
-    kinds = pl.DataFrame(
-        {"kind": list(weights), "weight": [float(w) for w in weights.values()]},
-        schema={"kind": pl.String, "weight": pl.Float64},
-    )
-    excluded = pl.DataFrame({"user_id": list(exclude_users)}, schema={"user_id": pl.String})
-    con.register("weighed_kinds", kinds)
-    con.register("excluded_users", excluded)
-    con.register("representative_of", representative_of)
-    con.execute(
-        """
-        create or replace temp table kept_pairs as
-        select user_id, coalesce(representative, project_id) as project_id,
-               (1 + ? * sum(weight * "count"))::float as confidence
-        from raw_interactions
-        join weighed_kinds using (kind)
-        left join representative_of using (project_id)
-        where user_id not in (select user_id from excluded_users) and weight > 0
-        group by all
-        """,
-        [alpha],
-    )
-    for name in ("weighed_kinds", "excluded_users", "representative_of"):
-        con.unregister(name)
 
 
 def _upper_cut(

@@ -58,10 +58,11 @@ class Dataset(Description):
             "dataset.covers": self.covers.model_dump(mode="json"),
             "dataset.matrix": {
                 "kinds": {
-                    name: {"weight": kind.weight, "matrix": kind.matrix}
+                    name: kind.model_dump(mode="json", exclude={"truth"})
                     for name, kind in sorted(self.kinds.items())
                 },
                 "exclude_users": excluded,
+                "owner_user": self.users.owner_user,
             },
             "dataset.truth": {
                 "kinds": {name: kind.truth for name, kind in sorted(self.kinds.items())},

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cf_pipeline.interactions.config import KindWeight
+
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 ColumnSpec = Annotated[str, Field(min_length=1)]
@@ -101,13 +103,9 @@ class Projects(TableFiles):
     columns: ProjectColumns
 
 
-class Kind(_Section):
+class Kind(KindWeight):
     """`[kinds.<name>]`: what one kind of interaction counts for."""
 
-    weight: float = Field(
-        1.0, ge=0, allow_inf_nan=False, description="Multiplies its count in the matrix."
-    )
-    matrix: bool = Field(True, description="Whether it enters the matrix that is factorized.")
     truth: bool = Field(True, description="Whether it counts as truth when similarity is judged.")
 
 

@@ -17,6 +17,7 @@ from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.sources.dataset import Dataset
 from cf_pipeline.sources.findings import (
     Finding,
+    ages_findings,
     boards_findings,
     covers_findings,
     excluded_users_findings,
@@ -55,6 +56,7 @@ def examine(dataset: Dataset, limits: Limits) -> list[Finding]:
         if interactions:
             findings.extend(kinds_findings(con, dataset))
             findings.extend(times_findings(con))
+            findings.extend(ages_findings(con, dataset))
             findings.extend(excluded_users_findings(con, dataset))
             findings.extend(boards_findings(con, dataset))
         if interactions and projects:

@@ -81,6 +81,24 @@ def times_findings(con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     yield _looked_at("times", message, not is_odd, remedy)
 
 
+def ages_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
+    """Whether events of kinds that age have a time."""
+    for name, kind in dataset.kinds.items():
+        if kind.half_life_days is None or not kind.matrix:
+            continue
+        n_without, n = _row(
+            con,
+            "SELECT count_if(occurred_at IS NULL), count(*) FROM loaded_interactions "
+            f"WHERE kind = {literal(name)}",
+        )
+        message = f"{n - n_without:,} of {n:,} events of kind {name!r}, which ages, have a time"
+        remedy = "Name the column of times in interactions.columns, or take half_life_days out."
+        if n_without:
+            yield Finding("error", "half_life_days", message, remedy)
+        else:
+            yield Finding("ok", "half_life_days", message)
+
+
 def excluded_users_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
     """Whether the users that are left out occur, and what they take with them."""
     excluded = sorted(set(dataset.users.exclude_users))

@@ -98,6 +98,14 @@ def test_it_reports_every_iteration() -> None:
     assert heard == [(i, 8) for i in range(1, 9)]
 
 
+def test_equations_without_a_digit_left_are_told() -> None:
+    """Above pruning.max_confidence, which no run gets to."""
+    matrix = confidences(0, (400, 300))
+    matrix.data[5] = 1e12
+    with pytest.raises(DataError, match=r"largest confidence is 1e\+12. Lower pruning.max_conf"):
+        factorize(matrix, Als(regularization=0.1), n_factors=64)
+
+
 class TestStart:
     def test_without_one_implicit_draws_its_own(self) -> None:
         matrix = confidences(5, (40, 30))

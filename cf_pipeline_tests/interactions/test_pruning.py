@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.interactions.config import PruningConfig
+from cf_pipeline.interactions.config import KindWeight, PruningConfig
 from cf_pipeline.interactions.pruning import PruningReport, prune, representatives
 
 LOOSE = PruningConfig(
@@ -21,7 +21,7 @@ NO_DUPLICATES = pl.DataFrame(schema={"project_id": pl.String, "representative": 
 def run(
     events: list[tuple[str, str, str, int]],
     config: PruningConfig = LOOSE,
-    weights: dict[str, float] | None = None,
+    kinds: dict[str, KindWeight] | None = None,
     exclude: tuple[str, ...] = (),
     representative_of: pl.DataFrame = NO_DUPLICATES,
 ) -> tuple[PruningReport, dict[tuple[str, str], float]]:
@@ -29,26 +29,18 @@ def run(
     frame = pl.DataFrame(
         events, schema=["user_id", "project_id", "kind", "count"], orient="row"
     ).cast({"user_id": pl.String, "project_id": pl.String, "kind": pl.String, "count": pl.Int64})
+    frame = frame.with_columns(occurred_at=pl.lit(None, dtype=pl.Datetime("us")))
     con.register("raw_interactions", frame)
     report = prune(
         con,
-        weights=weights or {"view": 1.0},
+        kinds=kinds or {"view": KindWeight()},
         exclude_users=exclude,
         representative_of=representative_of,
+        owner_users=pl.DataFrame(schema={"project_id": pl.String, "user_id": pl.String}),
         config=config,
     )
     rows = con.execute("select user_id, project_id, confidence from kept_pairs").fetchall()
     return report, {(u, p): c for u, p, c in rows}
-
-
-def test_confidence_is_one_plus_alpha_times_weighted_count() -> None:
-    # c = 1 + 0.5 * (1 * 3 + 2 * 1) = 3.5
-    _, pairs = run(
-        [("u", "p", "view", 3), ("u", "p", "like", 1)],
-        LOOSE.model_copy(update={"alpha": 0.5}),
-        {"view": 1.0, "like": 2.0},
-    )
-    assert pairs == {("u", "p"): 3.5}
 
 
 def test_kinds_outside_the_matrix_and_excluded_users_stay_out() -> None:
@@ -135,4 +127,4 @@ def test_nothing_left_says_which_cut_and_what_to_do() -> None:
 
 def test_no_event_that_enters_is_an_error() -> None:
     with pytest.raises(DataError, match="no interaction enters the matrix"):
-        run([("u", "p", "view", 1)], weights={"like": 1.0})
+        run([("u", "p", "view", 1)], kinds={"like": KindWeight()})

@@ -66,7 +66,7 @@ def test_what_a_materialization_is_tagged_with(lab: Lab) -> None:
     assert tags["dagster/data_version"] == record.data_version
     assert tags["dagster/code_version"] == record.code_version
     assert tags["cf_pipeline/config_hash"] == record.config_hash
-    parents = {"raw_interactions", "covers"}
+    parents = {"raw_interactions", "raw_projects", "covers"}
     assert record.inputs == {
         parent: tags[f"dagster/input_data_version/{parent}"] for parent in parents
     }

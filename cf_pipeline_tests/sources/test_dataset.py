@@ -132,7 +132,7 @@ def changed_sections(tmp_path: Path, **parts: str) -> set[str]:
             {"dataset.interactions", "dataset.matrix", "dataset.truth"},
         ),
         ({"rest": "[users]\nexclude_users = ['bot']"}, {"dataset.matrix", "dataset.truth"}),
-        ({"rest": "[users]\nowner_user = 'c:{owner}'"}, {"dataset.truth"}),
+        ({"rest": "[users]\nowner_user = 'c:{owner}'"}, {"dataset.matrix", "dataset.truth"}),
         ({"rest": "[truth]\nmin_degree = 10"}, {"dataset.truth"}),
         ({"rest": "[split]\nmax_component_share = 0.1"}, {"dataset.split"}),
         (

@@ -169,6 +169,18 @@ def test_nothing_to_hold_out_by(make_dataset: DatasetMaker) -> None:
     assert "every project is held out by itself" in split.message
 
 
+@pytest.mark.parametrize(("time", "level"), [("2024-05-01", "ok"), ("", "error")])
+def test_what_ages_needs_a_time(make_dataset: DatasetMaker, time: str, level: str) -> None:
+    dataset = make_dataset(
+        {"interactions.csv": f"user,project,kind,time\nu1,2,view,{time}\nu2,2,like,\n"},
+        interaction_columns=INTERACTION_COLUMNS + '\noccurred_at = "time"',
+        kinds="[kinds.view]\nhalf_life_days = 30.0\n[kinds.like]",
+    )
+    [ages] = of(dataset, "half_life_days")
+    assert ages.level == level
+    assert "of 1 events of kind 'view', which ages, have a time" in ages.message
+
+
 @pytest.mark.parametrize(
     ("time", "level"), [("2024-05-01", "ok"), ("20240501", "warning"), ("2999-01-01", "warning")]
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cf_pipeline.benchmark.inputs import TruthRules
-from cf_pipeline.interactions.pruning import matrix_weights
+from cf_pipeline.interactions.weighting import weighed_kinds
 from cf_pipeline_tests.sources.conftest import DatasetMaker
 
 KINDS = """
@@ -21,7 +21,8 @@ truth = false
 
 def test_kinds_by_purpose(make_dataset: DatasetMaker) -> None:
     sections = make_dataset(kinds=KINDS).sections()
-    assert matrix_weights(sections["dataset.matrix"]["kinds"]) == {"view": 1.5, "ownership": 1.0}
+    kinds = weighed_kinds(sections["dataset.matrix"]["kinds"])
+    assert {name: kind.weight for name, kind in kinds.items()} == {"view": 1.5, "ownership": 1.0}
     assert TruthRules.of(sections["dataset.truth"]) == TruthRules(kinds=("like", "view"))
 
 
