@@ -14,7 +14,8 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting
+from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed
+from cf_pipeline.factorization.starting import own_copies
 from cf_pipeline.vectors import Matrix
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ class Als(Factorizer):
         seen: list[float] = []
         model = self._solver(fitting)
         if fitting.start is not None:
-            _check_shapes(fitting.start, user_items.shape, fitting.n_factors)
             # fit draws factors only where it finds none; it writes into those it finds.
-            model.user_factors, model.item_factors = (
-                np.array(factors, dtype=np.float32, order="C") for factors in fitting.start
+            model.user_factors, model.item_factors = own_copies(
+                fitting.start, user_items.shape, fitting
             )
         # implicit divides its loss by the confidence of all cells, 1 where nothing was observed.
         n_empty = user_items.shape[0] * user_items.shape[1] - user_items.nnz
@@ -74,9 +74,9 @@ class Als(Factorizer):
             tuple(seen),
         )
 
-    def place(self, user_factors: Matrix, item_users: sparse.csr_matrix) -> Matrix:
+    def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
         """One half-step, exactly as in training."""
-        return fold_in(user_factors, item_users, self.regularization)
+        return fold_in(fixed.factors, rows, self.regularization)
 
     def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:
         """The numbers that `implicit` draws for this seed: uniform over [0, 0.01), users first."""
@@ -101,16 +101,6 @@ class Als(Factorizer):
                 use_cg=False,
                 calculate_training_loss=True,
             )
-
-
-def _check_shapes(start: tuple[Matrix, Matrix], shape: tuple[int, int], n_factors: int) -> None:
-    expected = [(n, n_factors) for n in shape]
-    got = [factors.shape for factors in start]
-    if got != expected:
-        raise DataError(
-            f"factors to start from must have the shapes {expected} of users and projects, got "
-            f"{got}. Leave start out to begin with random factors."
-        )
 
 
 def fold_in(user_factors: Matrix, item_users: sparse.csr_matrix, regularization: float) -> Matrix:

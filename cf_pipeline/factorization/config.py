@@ -13,7 +13,9 @@ class FactorizationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: ChosenFactorizer = Field(
-        default="als", validate_default=True, description="Factorizer: als, or a dotted path."
+        default="als",
+        validate_default=True,
+        description="Factorizer: als, sampled_mf (the slide's), or a dotted path.",
     )
     n_factors: int = Field(64, ge=2, description="Length of a latent factor.")
     seed: int = Field(0, ge=0, description="Draws the first factors, and which events are hidden.")

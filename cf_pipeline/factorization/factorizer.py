@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, SerializeAsAny
 
@@ -13,7 +13,7 @@ from cf_pipeline.registry import Method, Registry
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from cf_pipeline.vectors import Matrix
+    from cf_pipeline.vectors import Indices, Matrix
 
 
 OnIteration = Callable[[int, int, float], None]
@@ -59,6 +59,23 @@ class Factors:
     objective: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """One side of a factorization, to which rows of the other are fitted.
+
+    Attributes:
+        side: whose factors they are.
+        factors: float32, shape (n, n_factors).
+        degrees: events that each of them was fitted to, int64, shape (n,).
+        n_others: rows of the other side that were fitted together with them.
+    """
+
+    side: Literal["user", "project"]
+    factors: Matrix
+    degrees: Indices
+    n_others: int
+
+
 class Factorizer(Method):
     """Base of the methods that factorize; its fields are their settings."""
 
@@ -75,15 +92,15 @@ class Factorizer(Method):
         """
         raise NotImplementedError
 
-    def place(self, user_factors: Matrix, item_users: sparse.csr_matrix) -> Matrix:
-        """Factors of projects that were not trained on, the user factors fixed.
+    def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
+        """Factors of projects, or of users, that were not trained on, the other side fixed.
 
         Args:
-            user_factors: float32, shape (n_users, n_factors).
-            item_users: CSR, shape (n_new, n_users), confidences of the new projects' users.
+            fixed: users for new projects, projects for new users.
+            rows: CSR, shape (n_new, n), confidences of the new rows with the fixed ones.
 
         Returns:
-            float32, shape (n_new, n_factors); a project without users is the zero vector.
+            float32, shape (n_new, n_factors); a row without an event is the zero vector.
         """
         raise NotImplementedError
 
@@ -98,7 +115,10 @@ class Factorizer(Method):
 FACTORIZERS = Registry(
     sort="factorizer",
     base="cf_pipeline.factorization.factorizer:Factorizer",
-    entries={"als": "cf_pipeline.factorization.als:Als"},
+    entries={
+        "als": "cf_pipeline.factorization.als:Als",
+        "sampled_mf": "cf_pipeline.factorization.sampled_mf:SampledMf",
+    },
     entry_points="cf_pipeline.factorizers",
 )
 ChosenFactorizer = Annotated[SerializeAsAny[Factorizer], BeforeValidator(FACTORIZERS.choose)]

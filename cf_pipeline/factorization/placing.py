@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.factorizer import Factorizer, Fitting
+from cf_pipeline.factorization.factorizer import Factorizer, Fitting, Fixed
 from cf_pipeline.interactions.matrix import InteractionMatrix, build_matrix
 from cf_pipeline.vectors import Matrix, indexed
 
@@ -86,7 +86,9 @@ def place_all(
     held_out = pairs.join(split.filter(pl.col("split") != "train"), on="project_id", how="semi")
     n_held_out = held_out["project_id"].n_unique()
     new = build_matrix(held_out, user_ids=matrix.user_ids)
-    placed = factorizer.place(factors.user_factors, new.user_items.T.tocsr())
+    degrees = np.diff(matrix.user_items.indptr).astype(np.int64)
+    users = Fixed("user", factors.user_factors, degrees, len(matrix.project_ids))
+    placed = factorizer.place(users, new.user_items.T.tocsr())
     table = pl.concat([
         _rows("user", matrix.user_ids, factors.user_factors, folded_in=False),
         _rows("project", matrix.project_ids, factors.item_factors, folded_in=False),

@@ -6,14 +6,14 @@ its users with the sides exchanged.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.factorizer import Factorizer
+from cf_pipeline.factorization.factorizer import Factorizer, Fixed
 from cf_pipeline.metrics.keyed import id_keys
 from cf_pipeline.metrics.ranking import rank_top_k
 from cf_pipeline.vectors import IndexedVectors, Vector
@@ -54,7 +54,8 @@ def ranked(
 def place_user(
     factorizer: Factorizer,
     projects: IndexedVectors,
-    fitted: Collection[str],
+    fitted: Mapping[str, int],
+    n_users: int,
     came_for: Sequence[str],
     confidence: float,
 ) -> Vector:
@@ -63,7 +64,9 @@ def place_user(
     Args:
         factorizer: that found the factors.
         projects: factors of projects.
-        fitted: those that users were fitted to; the others count only where the user came for them.
+        fitted: those that users were fitted to, to their number of users; the others count only
+            where the user came for them.
+        n_users: who were fitted.
         came_for: ids of projects.
         confidence: of each of them.
 
@@ -86,4 +89,6 @@ def place_user(
     row = sparse.csr_matrix(
         (values, (np.zeros(len(columns), dtype=np.int64), columns)), shape=(1, len(known))
     )
-    return factorizer.place(projects.rows(known), row).reshape(-1)
+    degrees = np.array([fitted.get(id_, 0) for id_ in known], dtype=np.int64)
+    fixed = Fixed("project", projects.rows(known), degrees, n_users)
+    return factorizer.place(fixed, row).reshape(-1)

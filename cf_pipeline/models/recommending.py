@@ -10,6 +10,7 @@ import polars as pl
 from cf_pipeline.errors import DataError
 from cf_pipeline.factorization.factorizer import Factorizer
 from cf_pipeline.factorization.recommending import place_user, ranked
+from cf_pipeline.interactions.matrix import project_degrees
 from cf_pipeline.sql import equals
 from cf_pipeline.storage.near_ids import near_ids
 from cf_pipeline.storage.warehouse import Warehouse
@@ -78,8 +79,21 @@ class Recommender:
             raise DataError("expected at least one project, came an empty list.")
         with self.warehouse.read() as connection:
             (usual,) = connection.sql("SELECT median(confidence) FROM pruned_matrix").fetchall()[0]
-        user = place_user(self.factorizer, self.projects, self.fitted, came_for, float(usual))
+        user = place_user(
+            self.factorizer,
+            self.projects,
+            self._fitted(),
+            len(self.users.ids),
+            came_for,
+            float(usual),
+        )
         return self._projects(user, came_for, k)
+
+    def _fitted(self) -> dict[str, int]:
+        """Projects that users were fitted to, to their number of users."""
+        rows = self.warehouse.frame("pruned_matrix", ("user_id", "project_id"))
+        degrees = dict(project_degrees(rows).iter_rows())
+        return {project: degrees.get(project, 0) for project in self.fitted}
 
     def users_for(self, place: Vector, k: int) -> pl.DataFrame:
         """`rank, user_id, score` for a place in latent space, shape (n_factors,)."""

@@ -109,7 +109,10 @@ def test_resolving_leaves_the_choices_as_they_were() -> None:
     [
         (["vision.objective=contrstive"], "no objective 'contrstive'. Did you mean 'contrastive'"),
         (["vision.objective=3"], "objective: expected a name, or a table with `name`, got 3"),
-        (["factorization.method=svd"], "no factorizer 'svd'. Expected one of als, or a class by"),
+        (
+            ["factorization.method=svd"],
+            "no factorizer 'svd'. Expected one of als, sampled_mf, or a class",
+        ),
         (["vision.backbone=resnet"], "timm:<model>, torchvision:<model>, or a class by path"),
         (
             ["vision.objective=regression", "vision.objective.temperature=0.2"],

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.factorization.als import Als
-from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting
+from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed
 from cf_pipeline.factorization.placing import place_all, summarize, train_matrix
 from cf_pipeline.interactions.matrix import build_matrix
 from cf_pipeline.vectors import Matrix
@@ -163,8 +163,8 @@ class Fresh(Factorizer):
         users, items = (np.ones((n, fitting.n_factors), np.float32) for n in user_items.shape)
         return Factors(users, items, (0.0,))
 
-    def place(self, user_factors: Matrix, item_users: sparse.csr_matrix) -> Matrix:
-        return np.full((item_users.shape[0], user_factors.shape[1]), 2.0, np.float32)
+    def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
+        return np.full((rows.shape[0], fixed.factors.shape[1]), 2.0, np.float32)
 
 
 class TestWarm:

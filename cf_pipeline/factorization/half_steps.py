@@ -1,0 +1,115 @@
+"""Least squares for all rows of one side, the other side fixed: many small systems, in blocks.
+
+Rows are taken in the order of how many cells they have, so that a block of them fits into one
+dense array with little padding. Each row's system is its own, and blocks do not depend on how many
+threads work at them: the result is the same for any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from cf_pipeline.vectors import Indices, Matrix
+
+_NUMBERS_AT_ONCE = 4_000_000
+"""Of gathered factors in a block, float32: 16 MB, in the cache's neighbourhood."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a half-step found.
+
+    Attributes:
+        factors: float32, shape (n_rows, k); a row without a cell and without a prior is zero.
+        squared_error: over all stored cells, the prior left out.
+    """
+
+    factors: Matrix
+    squared_error: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Zeros that stand for many cells of a row without being stored.
+
+    A row r has in expectation n_r further cells of value 0, at fixed rows drawn by q: they add
+    n_r * sum over j of q_j v_j v_j' to its equations.
+
+    Attributes:
+        gram: sum over j of q_j v_j v_j', shape (k, k).
+        n_cells: of each row, shape (n_rows,).
+    """
+
+    gram: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    n_cells: np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+def least_squares(
+    cells: sparse.csr_matrix,
+    fixed: Matrix,
+    regularization: float,
+    *,
+    threads: int = 1,
+    expected: Expected | None = None,
+) -> Solved:
+    """Rows x_r that minimize sum over stored cells of (t_rj - x_r v_j)^2 + lambda |x_r|^2.
+
+    Args:
+        cells: CSR, shape (n_rows, n_fixed), targets t; stored zeros count.
+        fixed: v, float32, shape (n_fixed, k).
+        regularization: lambda, not scaled by a row's number of cells.
+        threads: cores.
+        expected: cells of value zero that are not stored.
+    """
+    n_rows, k = cells.shape[0], fixed.shape[1]
+    padded = np.vstack([fixed, np.zeros((1, k), dtype=np.float32)])
+    factors = np.zeros((n_rows, k), dtype=np.float32)
+
+    def solve(rows: Indices) -> float:
+        gathered, targets = _gathered(cells, padded, rows)
+        across = gathered.transpose(0, 2, 1)
+        gram = np.matmul(across, gathered).astype(np.float64)
+        right = np.matmul(across, targets[:, :, np.newaxis]).astype(np.float64)
+        left = gram + regularization * np.eye(k)
+        if expected is not None:
+            left += expected.n_cells[rows, np.newaxis, np.newaxis] * expected.gram
+        found = np.linalg.solve(left, right)
+        factors[rows] = found[:, :, 0]
+        explained = np.matmul(found.transpose(0, 2, 1), 2 * right - np.matmul(gram, found))
+        return float((targets.astype(np.float64) ** 2).sum() - explained.sum())
+
+    blocks = list(_blocks(np.diff(cells.indptr).astype(np.int64), k))
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        errors = list(pool.map(solve, blocks))
+    return Solved(factors, float(sum(errors)))
+
+
+def _blocks(sizes: Indices, k: int) -> Iterator[Indices]:
+    """Rows with cells, those of like size together, few enough to be gathered at once."""
+    order = np.argsort(sizes, kind="stable")
+    order = order[sizes[order] > 0]
+    start = 0
+    while start < len(order):
+        # The largest of a block sets its width: as many rows as fit at the width they would have.
+        stop, most = start + 1, max(1, _NUMBERS_AT_ONCE // k)
+        while stop < len(order) and (stop + 1 - start) * sizes[order[stop]] <= most:
+            stop += 1
+        yield order[start:stop]
+        start = stop
+
+
+def _gathered(cells: sparse.csr_matrix, padded: Matrix, rows: Indices) -> tuple[Matrix, Matrix]:
+    """Fixed factors of each row's cells, (b, width, k), and their targets, (b, width)."""
+    starts, sizes = cells.indptr[rows], np.diff(cells.indptr)[rows]
+    steps = np.arange(int(sizes.max()))
+    is_cell = steps < sizes[:, np.newaxis]
+    at = np.where(is_cell, starts[:, np.newaxis] + steps, 0)
+    columns = np.where(is_cell, cells.indices[at], len(padded) - 1)
+    targets = np.where(is_cell, cells.data[at], np.float32(0))
+    return padded[columns], targets

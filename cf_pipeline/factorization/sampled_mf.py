@@ -1,0 +1,88 @@
+"""The slide's factorization (Jin 2015): squared error over cells that are known, L2 on both sides.
+
+    sum over cells with V_ui != -1 of (V_ui - y_u x_i)^2 + lambda (sum |y_u|^2 + sum |x_i|^2)
+
+Observed cells hold 1, sampled negatives 0, all others -1: they are skipped. The slide says neither
+how many negatives there are nor how they are drawn; both are settings. The cells are drawn once,
+and the two sides are solved by turns, exactly, so that the objective never rises.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed
+from cf_pipeline.factorization.half_steps import Expected, least_squares
+from cf_pipeline.factorization.negatives import Drawn, with_negatives
+from cf_pipeline.factorization.starting import own_copies
+from cf_pipeline.vectors import Matrix
+
+
+class SampledMf(Factorizer):
+    """Alternating least squares over observed cells and drawn ones."""
+
+    name: Literal["sampled_mf"] = "sampled_mf"
+    regularization: float = Field(
+        1.0, gt=0, description="lambda of the L2 term, not scaled by a row's number of cells."
+    )
+    n_iterations: int = Field(20, ge=1, description="Both half-steps each.")
+    negatives: float = Field(
+        1.0,
+        ge=0,
+        description="Negatives for each observed cell. 0 is the slide to the letter: nothing tells "
+        "users apart then, and all factors point the same way.",
+    )
+    drawn: Drawn = Field(
+        "popularity", description="How often a project is drawn: by its users, or all alike."
+    )
+
+    def fit(self, user_items: sparse.csr_matrix, fitting: Fitting) -> Factors:
+        """See Factorizer; of the confidences it counts alone that they are there."""
+        cells = with_negatives(user_items, self.negatives, self.drawn, fitting.seed)
+        across = cells.T.tocsr()
+        start = fitting.start or self.initial(cells.shape, fitting)
+        users, projects = own_copies(start, cells.shape, fitting)
+        threads, seen = max(1, fitting.threads), []
+        for iteration in range(self.n_iterations):
+            users = least_squares(cells, projects, self.regularization, threads=threads).factors
+            solved = least_squares(across, users, self.regularization, threads=threads)
+            projects = solved.factors
+            lengths = sum(float(np.square(f, dtype=np.float64).sum()) for f in (users, projects))
+            seen.append(solved.squared_error + self.regularization * lengths)
+            fitting.on_iteration(iteration + 1, self.n_iterations, seen[-1])
+        return Factors(users, projects, tuple(seen))
+
+    def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
+        """One half-step with the negatives that a row would have on average, drawing none.
+
+        A user brings `negatives` for each event, at projects as `drawn` says. A project meets those
+        of all users: by popularity as many for each of its events as a user has, all alike as many
+        as any other project.
+        """
+        observed = rows.copy()
+        observed.data = np.ones_like(observed.data)
+        n_events = np.diff(rows.indptr).astype(np.float64)
+        by_degree = self.drawn == "popularity" or fixed.side == "user"
+        weights = (fixed.degrees if by_degree else np.ones(len(fixed.factors))).astype(np.float64)
+        share = weights / weights.sum()
+        n_cells = self.negatives * n_events
+        if fixed.side == "user" and self.drawn == "uniform":
+            n_cells = np.full(len(n_events), self.negatives * fixed.degrees.sum() / fixed.n_others)
+        wide = fixed.factors.astype(np.float64)
+        expected = Expected((wide.T * share) @ wide, n_cells)
+        return least_squares(
+            observed, fixed.factors, self.regularization, expected=expected
+        ).factors
+
+    def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:
+        """Normal numbers of such a size that an inner product of two rows has variance 1/k."""
+        rng = np.random.default_rng(fitting.seed)
+        size = np.float32(fitting.n_factors**-0.5)
+        users, projects = (
+            rng.standard_normal((n, fitting.n_factors), dtype=np.float32) * size for n in shape
+        )
+        return users, projects
