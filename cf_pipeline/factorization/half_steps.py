@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.vectors import Indices, Matrix
 
+Doubles = npt.NDArray[np.float64]
 _NUMBERS_AT_ONCE = 4_000_000
 """Of gathered factors in a block, float32: 16 MB, in the cache's neighbourhood."""
 
@@ -36,18 +38,30 @@ class Solved:
 
 @dataclass(frozen=True)
 class Expected:
-    """Zeros that stand for many cells of a row without being stored.
+    """Zeros that a row would have if some were drawn, as many of each as on average.
 
-    A row r has in expectation n_r further cells of value 0, at fixed rows drawn by q: they add
-    n_r * sum over j of q_j v_j v_j' to its equations.
+    A row r has n_r of them, at fixed rows drawn by q where nothing is stored. With s_r the sum of q
+    over its stored cells, they add n_r / (1 - s_r) * sum over the others of q_j v_j v_j' to its
+    equations.
 
     Attributes:
-        gram: sum over j of q_j v_j v_j', shape (k, k).
-        n_cells: of each row, shape (n_rows,).
+        shares: q, shape (n_fixed,), sum 1.
+        n_cells: n, shape (n_rows,).
     """
 
-    gram: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-    n_cells: np.ndarray[tuple[int], np.dtype[np.float64]]
+    shares: Doubles
+    n_cells: Doubles
+
+    def gram(self, fixed: Matrix) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        """Sum over all of q_j v_j v_j', shape (k, k)."""
+        wide = fixed.astype(np.float64)
+        return np.asarray((wide.T * self.shares) @ wide)
+
+    def of(self, rows: Indices, columns: Indices) -> tuple[Doubles, Doubles]:
+        """n_r / (1 - s_r), shape (b,), and q of the stored cells, (b, width), 0 in the padding."""
+        q = np.append(self.shares, 0.0)[columns]
+        left = np.maximum(1 - q.sum(axis=1), np.finfo(np.float64).eps)
+        return self.n_cells[rows] / left, q
 
 
 def least_squares(
@@ -70,15 +84,19 @@ def least_squares(
     n_rows, k = cells.shape[0], fixed.shape[1]
     padded = np.vstack([fixed, np.zeros((1, k), dtype=np.float32)])
     factors = np.zeros((n_rows, k), dtype=np.float32)
+    zeros = None if expected is None else expected.gram(fixed)
 
     def solve(rows: Indices) -> float:
-        gathered, targets = _gathered(cells, padded, rows)
+        columns, targets = _cells_of(cells, rows)
+        gathered = padded[columns]
         across = gathered.transpose(0, 2, 1)
         gram = np.matmul(across, gathered).astype(np.float64)
         right = np.matmul(across, targets[:, :, np.newaxis]).astype(np.float64)
         left = gram + regularization * np.eye(k)
-        if expected is not None:
-            left += expected.n_cells[rows, np.newaxis, np.newaxis] * expected.gram
+        if expected is not None and zeros is not None:
+            n, q = expected.of(rows, columns)
+            n = n[:, np.newaxis, np.newaxis]
+            left += n * (zeros - np.matmul(across * q[:, np.newaxis], gathered))
         found = np.linalg.solve(left, right)
         factors[rows] = found[:, :, 0]
         explained = np.matmul(found.transpose(0, 2, 1), 2 * right - np.matmul(gram, found))
@@ -104,12 +122,11 @@ def _blocks(sizes: Indices, k: int) -> Iterator[Indices]:
         start = stop
 
 
-def _gathered(cells: sparse.csr_matrix, padded: Matrix, rows: Indices) -> tuple[Matrix, Matrix]:
-    """Fixed factors of each row's cells, (b, width, k), and their targets, (b, width)."""
+def _cells_of(cells: sparse.csr_matrix, rows: Indices) -> tuple[Indices, Matrix]:
+    """Columns of each row's cells, one past the last in the padding, and targets, (b, width)."""
     starts, sizes = cells.indptr[rows], np.diff(cells.indptr)[rows]
     steps = np.arange(int(sizes.max()))
     is_cell = steps < sizes[:, np.newaxis]
     at = np.where(is_cell, starts[:, np.newaxis] + steps, 0)
-    columns = np.where(is_cell, cells.indices[at], len(padded) - 1)
-    targets = np.where(is_cell, cells.data[at], np.float32(0))
-    return padded[columns], targets
+    columns = np.where(is_cell, cells.indices[at], cells.shape[1]).astype(np.int64)
+    return columns, np.where(is_cell, cells.data[at], np.float32(0))

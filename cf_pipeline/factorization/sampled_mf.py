@@ -72,8 +72,7 @@ class SampledMf(Factorizer):
         n_cells = self.negatives * n_events
         if fixed.side == "user" and self.drawn == "uniform":
             n_cells = np.full(len(n_events), self.negatives * fixed.degrees.sum() / fixed.n_others)
-        wide = fixed.factors.astype(np.float64)
-        expected = Expected((wide.T * share) @ wide, n_cells)
+        expected = Expected(share, n_cells)
         return least_squares(
             observed, fixed.factors, self.regularization, expected=expected
         ).factors
