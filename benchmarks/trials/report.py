@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from cf_pipeline.benchmark.report import markdown
@@ -84,15 +83,12 @@ class Table:
             f"**{self.dataset}**, {max(len(self._by_name[n]) for n in names)} folds, chosen layer "
             f"minus `imagenet`; {', '.join(hardware)}; commit {', '.join(commits)}."
         )
-        titles = ["", "folds", "validation nDCG", "test triplet accuracy", "test nDCG", "seconds"]
+        titles = ["", "folds", "validation nDCG", "test triplet accuracy", "test nDCG"]
         rows = []
         for name in names:
-            cells = self._by_name[name].values()
-            # A cell that ran while the machine did something else is no measure of the others.
-            seconds = median(cell["facts"]["seconds"] for cell in cells)
             places = (("validation", "ndcg"), ("test", "triplet"), ("test", "ndcg"))
             figures = [str(self.row(name, *place)) for place in places]
-            rows.append([name, str(len(cells)), *figures, f"{seconds:.0f}"])
+            rows.append([name, str(len(self._by_name[name])), *figures])
         return f"{heading}\n\n{markdown(titles, rows)}"
 
     def figures(self, names: Sequence[str]) -> dict[str, Any]:
