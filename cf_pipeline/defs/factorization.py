@@ -85,7 +85,7 @@ def latent_clusters(stage: Stage) -> Output:
     reads=(*FITTED, "factorization.holdout", "factorization.max_users"),
 )
 def factor_scores(stage: Stage) -> Output:
-    """Recall@20 and nDCG@20 of hidden train events, beside popularity; a model of its own."""
+    """How a model of its own ranks hidden train events, beside item-kNN and popularity."""
     from cf_pipeline.factorization.placing import train_matrix
     from cf_pipeline.factorization.ranking import factor_scores as score
 

@@ -1,4 +1,4 @@
-"""Do the factors recommend? Recall and nDCG on hidden events, beside popularity.
+"""Do the factors recommend? Recall and nDCG on hidden events, beside popularity and item-kNN.
 
 A diagnostic of the factorization, on train projects only: part of every user's events is hidden, a
 model is fitted on the rest, and all train projects that the user did not keep are ranked. Full
@@ -16,6 +16,7 @@ from scipy import sparse
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.factorization.factorizer import Factorizer, Fitting
+from cf_pipeline.factorization.item_knn import knn_scores, project_cosines
 from cf_pipeline.interactions.matrix import InteractionMatrix
 from cf_pipeline.metrics.intervals import group_bootstrap
 from cf_pipeline.metrics.keyed import id_keys, keyed_uniforms, pair_keys
@@ -28,7 +29,8 @@ from cf_pipeline.metrics.ranking import (
 )
 from cf_pipeline.vectors import Indices, Matrix
 
-CUT_OFF = 20
+METRICS = ("recall_at_20", "recall_at_50", "ndcg_at_20", "ndcg_at_100")
+DEEPEST = 100
 N_RESAMPLES = 1000
 _BLOCK = 512
 
@@ -68,18 +70,19 @@ def hold_out(matrix: InteractionMatrix, share: float, seed: int) -> Holdout:
 
 
 def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: int) -> Floats:
-    """recall@20 and nDCG@20 of every user, NaN where nothing is hidden.
+    """METRICS of every user, NaN where nothing is hidden.
 
-    recall@20 = hidden projects among the first 20 / all hidden projects of the user. nDCG@20 has
-    binary gain. Projects that the user kept are not ranked.
+    recall@k = hidden projects among the first k / all hidden projects of the user. nDCG@k has
+    binary gain, and its ideal ranking all hidden projects first. Projects that the user kept are
+    not ranked.
 
     Returns:
-        Shape (n_users, 2).
+        Shape (n_users, len(METRICS)).
     """
     n_users, n_projects = holdout.kept.shape
     user_keys = id_keys(user_ids, seed)
     project_keys = id_keys([str(i) for i in range(n_projects)], seed)
-    ideal = np.cumsum(1 / np.log2(np.arange(CUT_OFF) + 2))
+    ideal = np.cumsum(1 / np.log2(np.arange(DEEPEST) + 2))
     parts = []
     for start in range(0, n_users, _BLOCK):
         stop = min(start + _BLOCK, n_users)
@@ -87,14 +90,20 @@ def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: 
         hidden.data[:] = 1
         allowed = holdout.kept[start:stop].toarray() == 0
         ranked = rank_top_k(
-            score(start, stop), allowed, CUT_OFF, user_keys[start:stop], project_keys
+            score(start, stop), allowed, DEEPEST, user_keys[start:stop], project_keys
         )
         hits = taken_sparse(hidden, ranked)
         n_hidden = np.diff(hidden.indptr).astype(np.int64)
-        best = np.where(n_hidden > 0, ideal[np.clip(n_hidden, 1, CUT_OFF) - 1], np.nan)
-        parts.append(
-            np.stack([recall_at_k(hits, n_hidden, CUT_OFF), dcg_at_k(hits, CUT_OFF) / best], axis=1)
-        )
+        measured = []
+        for metric in METRICS:
+            name, _, depth = metric.partition("_at_")
+            k = int(depth)
+            if name == "recall":
+                measured.append(recall_at_k(hits, n_hidden, k))
+            else:
+                best = np.where(n_hidden > 0, ideal[np.clip(n_hidden, 1, k) - 1], np.nan)
+                measured.append(dcg_at_k(hits, k) / best)
+        parts.append(np.stack(measured, axis=1))
     return np.concatenate(parts)
 
 
@@ -106,7 +115,7 @@ def factor_scores(
     holdout: float,
     max_users: int,
 ) -> pl.DataFrame:
-    """Rank hidden events by factors fitted on the rest, and by popularity.
+    """Rank hidden events by factors fitted on the rest, by item-kNN and by popularity.
 
     Args:
         matrix: train projects only.
@@ -128,15 +137,17 @@ def factor_scores(
     asked = _asked(parts, matrix.user_ids, max_users, fitting.seed)
     user_ids = tuple(matrix.user_ids[row] for row in asked)
     user_factors = factors.user_factors[asked]
+    of_asked = Holdout(parts.kept[asked], parts.hidden[asked])
+    cosines = project_cosines(parts.kept)
     models: dict[str, Score] = {
         "factors": lambda a, b: user_factors[a:b] @ factors.item_factors.T,
+        "item_knn": lambda a, b: knn_scores(of_asked.kept[a:b], cosines),
         "popularity": lambda a, b: np.repeat(popularity, b - a, axis=0),
     }
-    of_asked = Holdout(parts.kept[asked], parts.hidden[asked])
     rows = []
     for model, score in models.items():
         per_user = rank_users(of_asked, score, user_ids, fitting.seed)
-        for column, metric in enumerate(("recall_at_20", "ndcg_at_20")):
+        for column, metric in enumerate(METRICS):
             users = np.arange(len(per_user), dtype=np.int64)
             interval = group_bootstrap(per_user[:, column], users, N_RESAMPLES, fitting.seed)
             rows.append({

@@ -9,6 +9,7 @@ from cf_pipeline.gallery.content import Board
 
 _MEANINGS = {
     "factors": "Matrix factorization of who came for what.",
+    "item_knn": "What the people came for who came for the same, project by project.",
     "popularity": "Whatever most people came for.",
     "chance": "No knowledge at all.",
     "split_group": "Who shares a split group with whom, such as an owner.",

@@ -20,14 +20,16 @@ MEASURES = frozenset({
 })
 METRICS = frozenset({
     "recall_at_20",
+    "recall_at_50",
     "recall_at_100",
     "ndcg_at_20",
+    "ndcg_at_100",
     "auc",
     "accuracy",
     "mean_class_accuracy",
 })
 SPLITS = frozenset({"train", "validation", "test"})
-FACTOR_MODELS = frozenset({"factors", "popularity"})
+FACTOR_MODELS = frozenset({"factors", "item_knn", "popularity"})
 COVER_STATUSES = frozenset({"ok", "missing", "unreadable"})
 SIDES = frozenset({"user", "project"})
 WORD_SOURCES = frozenset({"tag", "title", "board", "field", "subfield"})
