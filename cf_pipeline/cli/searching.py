@@ -128,7 +128,7 @@ def recommend(
     """
     loaded = _loaded(home, model, pictures=cover is not None)
     listed = [p.strip() for p in projects.split(",") if p.strip()] if projects else None
-    if cover is not None and not cover.is_file():
+    if cover is not None and not os.path.isfile(cover):
         raise ConfigError(f"--for {cover}: expected a picture file, there is none.")
     found = loaded.recommend(user_id, projects=listed, cover=cover, k=k)
     _print_ranked(found, as_json)

@@ -90,12 +90,12 @@ def pruned_matrix(stage: Stage) -> Output:
     """
     from cf_pipeline.interactions.owners import owner_users
     from cf_pipeline.interactions.pruning import prune, representatives, summarize
-    from cf_pipeline.interactions.weighting import weighed_kinds
+    from cf_pipeline.interactions.weighting import weigh, weighed_kinds
 
     config, matrix = stage.configuration.pruning, stage.section("dataset.matrix")
     projects = stage.frame("raw_projects", "project_id", "owners")
     with stage.warehouse.read() as con:
-        report = prune(
+        n_limited = weigh(
             con,
             kinds=weighed_kinds(matrix["kinds"]),
             exclude_users=matrix["exclude_users"],
@@ -103,9 +103,10 @@ def pruned_matrix(stage: Stage) -> Output:
             owner_users=owner_users(projects, matrix["owner_user"]),
             config=config,
         )
+        report = prune(con, config)
         kept = stage.spilled(con, "from kept_pairs order by all")
     degrees = picture(degree_picture(report, config), "degrees before and after pruning")
-    facts = with_tables(summarize(report), "rounds")
+    facts = with_tables(summarize(report), "rounds") | {"pairs_at_max_confidence": n_limited}
     return Output({"pruned_matrix": kept}, {**facts, "degrees": degrees})
 
 

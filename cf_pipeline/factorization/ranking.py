@@ -30,7 +30,8 @@ from cf_pipeline.metrics.ranking import (
 from cf_pipeline.vectors import Indices, Matrix
 
 METRICS = ("recall_at_20", "recall_at_50", "ndcg_at_20", "ndcg_at_100")
-DEEPEST = 100
+_DEPTHS = {metric: int(metric.rpartition("_")[2]) for metric in METRICS}
+_DEEPEST = max(_DEPTHS.values())
 N_RESAMPLES = 1000
 _BLOCK = 512
 
@@ -82,7 +83,6 @@ def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: 
     n_users, n_projects = holdout.kept.shape
     user_keys = id_keys(user_ids, seed)
     project_keys = id_keys([str(i) for i in range(n_projects)], seed)
-    ideal = np.cumsum(1 / np.log2(np.arange(DEEPEST) + 2))
     parts = []
     for start in range(0, n_users, _BLOCK):
         stop = min(start + _BLOCK, n_users)
@@ -90,21 +90,22 @@ def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: 
         hidden.data[:] = 1
         allowed = holdout.kept[start:stop].toarray() == 0
         ranked = rank_top_k(
-            score(start, stop), allowed, DEEPEST, user_keys[start:stop], project_keys
+            score(start, stop), allowed, _DEEPEST, user_keys[start:stop], project_keys
         )
         hits = taken_sparse(hidden, ranked)
         n_hidden = np.diff(hidden.indptr).astype(np.int64)
-        measured = []
-        for metric in METRICS:
-            name, _, depth = metric.partition("_at_")
-            k = int(depth)
-            if name == "recall":
-                measured.append(recall_at_k(hits, n_hidden, k))
-            else:
-                best = np.where(n_hidden > 0, ideal[np.clip(n_hidden, 1, k) - 1], np.nan)
-                measured.append(dcg_at_k(hits, k) / best)
-        parts.append(np.stack(measured, axis=1))
+        parts.append(np.stack([_measured(m, hits, n_hidden) for m in METRICS], axis=1))
     return np.concatenate(parts)
+
+
+def _measured(metric: str, hits: Floats, n_hidden: Indices) -> Floats:
+    """One of METRICS of users whose rankings hit so, shape (n_users, _DEEPEST) to (n_users,)."""
+    k = _DEPTHS[metric]
+    if metric.startswith("recall"):
+        return recall_at_k(hits, n_hidden, k)
+    ideal = np.cumsum(1 / np.log2(np.arange(k) + 2))
+    best = np.where(n_hidden > 0, ideal[np.clip(n_hidden, 1, k) - 1], np.nan)
+    return dcg_at_k(hits, k) / best
 
 
 def factor_scores(
@@ -138,7 +139,7 @@ def factor_scores(
     user_ids = tuple(matrix.user_ids[row] for row in asked)
     user_factors = factors.user_factors[asked]
     of_asked = Holdout(parts.kept[asked], parts.hidden[asked])
-    cosines = project_cosines(parts.kept)
+    cosines = project_cosines(parts.kept, threads=fitting.threads)
     models: dict[str, Score] = {
         "factors": lambda a, b: user_factors[a:b] @ factors.item_factors.T,
         "item_knn": lambda a, b: knn_scores(of_asked.kept[a:b], cosines),

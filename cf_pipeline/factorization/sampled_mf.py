@@ -9,6 +9,7 @@ and the two sides are solved by turns, exactly, so that the objective never rise
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import numpy as np
@@ -46,7 +47,7 @@ class SampledMf(Factorizer):
         across = cells.T.tocsr()
         start = fitting.start or self.initial(cells.shape, fitting)
         users, projects = own_copies(start, cells.shape, fitting)
-        threads, seen = max(1, fitting.threads), []
+        threads, seen = fitting.threads or os.cpu_count() or 1, []
         for iteration in range(self.n_iterations):
             users = least_squares(cells, projects, self.regularization, threads=threads).factors
             solved = least_squares(across, users, self.regularization, threads=threads)

@@ -111,11 +111,13 @@ def headlines_of(boards: Mapping[str, tuple[Board, ...]]) -> tuple[Headline, ...
 
 def _factors_say(board: Board) -> Headline:
     ours, popular = _value(board, "factors"), _value(board, POPULARITY)
+    near = _value(board, "item_knn")
     return Headline(
         "Recall at 20, factors",
         (("factors", percent(ours, bounds=False)), ("popularity", percent(popular, bounds=False))),
         "Of what users did and the factorization was not told, its twenty suggestions hold "
-        f"{percent(ours)}. The twenty most popular projects hold {percent(popular)}.",
+        f"{percent(ours)}. The twenty most popular projects hold {percent(popular)}, and what "
+        f"came with what a user has (item-kNN) {percent(near)}.",
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,26 @@ def primary_measure(scores: pl.DataFrame) -> str:
     """
     within = scores.filter(pl.col("measure") == NDCG + WITHIN_STRATUM, pl.col("n_queries") > 0)
     return NDCG + WITHIN_STRATUM if within.height else NDCG
+
+
+def judged_splits(splits: pl.DataFrame, seen: pl.DataFrame) -> dict[str, str]:
+    """Split of each project; a test project that a network of the chain has seen is `seen`.
+
+    A project may be in the test half today that was not when an earlier network was trained, whose
+    weights this one continues.
+
+    Args:
+        splits: `project_id, split`.
+        seen: `project_id`, what the network or one that it continues was fitted to or chosen on.
+    """
+    is_seen = pl.col("project_id").is_in(seen["project_id"].implode())
+    told = pl.when(is_seen & (pl.col("split") == "test")).then(pl.lit("seen"))
+    return dict(splits.select("project_id", told.otherwise(pl.col("split"))).iter_rows())
+
+
+def split_sizes(placed: Iterable[str], splits: Mapping[str, str]) -> dict[str, int]:
+    """How many of some projects each split has; those known from events alone are in none."""
+    return dict(Counter(splits[project] for project in placed if project in splits))
 
 
 def picked_queries(

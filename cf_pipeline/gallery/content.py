@@ -34,8 +34,8 @@ class Facts:
         form: name of the form in which our features are compared on the page.
         n_covers: readable covers.
         n_users: with a place in latent space.
-        n_projects: with a place in latent space, by split: `train`, `validation`, `test`.
-        n_unseen: of those of `test` that no network before this one was fitted to, either.
+        n_projects: with a place in latent space, by split: `train`, `validation`, `test`, and
+            `seen` for those of the test half that an earlier network of the chain was fitted to.
     """
 
     name: str
@@ -44,7 +44,6 @@ class Facts:
     n_covers: int
     n_users: int
     n_projects: Mapping[str, int]
-    n_unseen: int
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -20,10 +19,12 @@ from cf_pipeline.benchmark.scoreboard import BENCHMARKS, score_rows
 from cf_pipeline.factorization.cluster_examples import cluster_examples
 from cf_pipeline.gallery.boards import all_boards, headlines_of
 from cf_pipeline.gallery.choosing import (
+    judged_splits,
     misplacements,
     nearest_of,
     picked_queries,
     primary_measure,
+    split_sizes,
 )
 from cf_pipeline.gallery.content import (
     ClusterCard,
@@ -62,46 +63,33 @@ def read_gallery(stage: Stage, model: str) -> Gallery:
     primary = primary_measure(tables["similarity_scores"].filter(split="test"))
     boards = all_boards(score_rows(tables), primary)
     labels = _labels(stage)
+    splits = judged_splits(
+        stage.frame("project_split", "project_id", "split"),
+        stage.frame("trained_on", "project_id", where=of_model),
+    )
     neighbours = stage.frame("similar_projects", where=of_model)
     return Gallery(
-        facts=_facts(stage, model, len(labels)),
+        facts=_facts(stage, model, len(labels), splits),
         headlines=headlines_of(boards),
         boards=boards,
         clusters=_cluster_cards(stage),
         retrieval=_retrieval(stage, tables["similarity_scores"], primary, neighbours, labels),
-        wrong=_misplacements(stage, model),
+        wrong=_misplacements(stage, model, splits),
         map=_cover_map(stage, model, neighbours),
         labels=labels,
     )
 
 
-def _facts(stage: Stage, model: str, n_covers: int) -> Facts:
+def _facts(stage: Stage, model: str, n_covers: int, splits: Mapping[str, str]) -> Facts:
     factors = stage.frame("latent_factors", "side", "id")
-    splits, seen = _splits(stage), _seen(stage, model)
-    placed = factors.filter(side="project")["id"].to_list()
-    sizes = Counter(splits[project] for project in placed)
     return Facts(
         name=stage.dataset.name,
         model=model,
         form=exported_form(stage.warehouse, model) or COLLABORATIVE,
         n_covers=n_covers,
         n_users=factors.filter(side="user").height,
-        n_projects=sizes,
-        n_unseen=sum(splits[project] == "test" and project not in seen for project in placed),
+        n_projects=split_sizes(factors.filter(side="project")["id"], splits),
     )
-
-
-def _splits(stage: Stage) -> dict[str, str]:
-    return dict(stage.frame("project_split", "project_id", "split").iter_rows())
-
-
-def _seen(stage: Stage, model: str) -> frozenset[str]:
-    """What the network or one that it continues was fitted to or chosen on.
-
-    A project may be in the test half today that was not when an earlier one was trained.
-    """
-    rows = stage.frame("trained_on", "project_id", where=equals("model_version", model))
-    return frozenset(rows["project_id"])
 
 
 def _labels(stage: Stage) -> dict[str, Label]:
@@ -179,16 +167,16 @@ def _retrieval(
     )
 
 
-def _misplacements(stage: Stage, model: str) -> Misplacements:
-    splits, seen = _splits(stage), _seen(stage, model)
+def _misplacements(stage: Stage, model: str, splits: Mapping[str, str]) -> Misplacements:
     form = stage.configuration.benchmark.imagenet_form
     predicted, actual = (
         space_of(stage.warehouse, name, model, form).places()
         for name in (PREDICTED_FACTORS, LATENT_FACTORS)
     )
     placed = sorted(set(predicted.ids).intersection(actual.ids))
-    train = [project for project in placed if splits[project] == "train"]
-    held_out = [project for project in placed if splits[project] == "test" and project not in seen]
+    held_out, train = (
+        [project for project in placed if splits[project] == split] for split in ("test", "train")
+    )
     return misplacements(_some(predicted, held_out), _some(actual, held_out), _some(actual, train))
 
 

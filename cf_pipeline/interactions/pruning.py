@@ -18,8 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.interactions.config import KindWeight, PruningConfig
-from cf_pipeline.interactions.weighting import weigh
+from cf_pipeline.interactions.config import PruningConfig
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,6 @@ class PruningReport:
     projects: int
     degrees: Mapping[str, npt.NDArray[np.int64]]
     """`user_before`, `user_after`, `project_before`, `project_after`, one int64 per survivor."""
-    pairs_limited: int
-    """Of those before any cut, how many would have a confidence above the largest one."""
 
     @property
     def density_before(self) -> float:
@@ -80,47 +77,17 @@ def representatives(covers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def prune(
-    con: duckdb.DuckDBPyConnection,
-    *,
-    kinds: Mapping[str, KindWeight],
-    exclude_users: Sequence[str],
-    representative_of: pl.DataFrame,
-    owner_users: pl.DataFrame,
-    config: PruningConfig,
-) -> PruningReport:
-    """Weigh, unite and prune `raw_interactions`; leaves the temporary table `kept_pairs`.
+def prune(con: duckdb.DuckDBPyConnection, config: PruningConfig) -> PruningReport:
+    """Prune the temporary table `kept_pairs(user_id, project_id, confidence)`, as `weigh` left it.
 
     Args:
-        con: an open connection that sees the table `raw_interactions`.
-        kinds: kind to what it counts for; kinds that are not named stay out. `weighting` has the
-            formula of a pair's confidence.
-        exclude_users: user ids that are left out.
-        representative_of: `project_id, representative`.
-        owner_users: `project_id, user_id`, who owns what, written as users.
+        con: the connection that has it.
         config: thresholds.
 
-    Returns:
-        The report; the pairs are in `kept_pairs(user_id, project_id, confidence FLOAT)`.
-
     Raises:
-        DataError: the cuts leave nothing, or an event of a kind that ages has no time.
+        DataError: the cuts leave nothing.
     """
-    n_limited = weigh(
-        con,
-        kinds=kinds,
-        exclude_users=exclude_users,
-        representative_of=representative_of,
-        owner_users=owner_users,
-        config=config,
-    )
     pairs, users, projects = _sizes(con)
-    if pairs == 0:
-        raise DataError(
-            "no interaction enters the matrix: expected events of the kinds "
-            f"{sorted(kinds)} by users that are not excluded, found none. Mark a kind with "
-            "matrix = true in dataset.toml or shorten exclude_users."
-        )
     degrees = {f"{side}_before": _degrees(con, side) for side in ("user", "project")}
     rounds = [_upper_cut(con, config, users, projects), *_lower_cuts(con, config)]
     kept_pairs, kept_users, kept_projects = _sizes(con)
@@ -136,7 +103,6 @@ def prune(
         kept_users,
         kept_projects,
         degrees,
-        n_limited,
     )
 
 
@@ -157,7 +123,6 @@ def summarize(report: PruningReport) -> dict[str, float | str]:
         "pairs_kept_share": report.pairs / report.pairs_before,
         "density_before": report.density_before,
         "density": report.density,
-        "pairs_at_max_confidence": report.pairs_limited,
         "rounds": "\n".join([header, "|---|---|---|---|---|---|", *lines]),
     }
 

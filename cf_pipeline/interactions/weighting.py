@@ -79,7 +79,7 @@ def weigh(
         How many pairs had a larger confidence than the largest one, and have that now.
 
     Raises:
-        DataError: an event of a kind that ages has no time.
+        DataError: an event of a kind that ages has no time, or no event is left.
     """
     _refuse_events_without_time(con, kinds)
     tables = {
@@ -95,6 +95,12 @@ def weigh(
     con.execute(_WEIGHED, [config.alpha])
     for name in tables:
         con.unregister(name)
+    if not con.execute("select 1 from kept_pairs limit 1").fetchall():
+        raise DataError(
+            "no interaction enters the matrix: expected events of the kinds "
+            f"{sorted(kinds)} by users that are not excluded, found none. Mark a kind with "
+            "matrix = true in dataset.toml or shorten exclude_users."
+        )
     return _limit(con, config.max_confidence)
 
 

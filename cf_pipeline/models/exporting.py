@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,6 +16,7 @@ from cf_pipeline.models.catalogue import model_meant, warehouse_of
 from cf_pipeline.models.spaces import exported_form, space_of
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
+from cf_pipeline.storage.whole import whole
 
 FileFormat = Literal["parquet", "npy"]
 _OF_PROJECT = ("title", "owners", "field", "subfield", "tags")
@@ -134,17 +131,6 @@ def write_vectors(table: pl.DataFrame, file: Path, file_format: FileFormat) -> t
         with matrix.open("wb") as opened:  # np.save would add a suffix to a name without
             np.save(opened, table[COLLABORATIVE].to_numpy())
     return file, rows
-
-
-@contextmanager
-def whole(out: Path) -> Iterator[Path]:
-    """A file beside, moved into place at the end: what was there stays until then."""
-    beside = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    try:
-        yield beside
-        os.replace(beside, out)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _embeddings_by(warehouse: Warehouse, model: str, home: Home) -> pl.DataFrame:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.models.embedder import Embedder
-from cf_pipeline.models.exporting import FileFormat, format_of, whole, write_vectors
+from cf_pipeline.models.exporting import FileFormat, format_of, write_vectors
+from cf_pipeline.storage.whole import whole
 from cf_pipeline.vectors import Indices, Matrix, Progress, silent
 
 FILES_AT_ONCE = 2048
@@ -112,7 +113,7 @@ def _tables(
         unreadable |= {some[row]: reason for row, reason in told.items()}
         reasons = [told.get(row) for row in range(len(some))]
         yield pl.DataFrame({
-            "path": [as_text(path) for path in some],
+            "path": [_encodable(str(path)) for path in some],
             "status": ["unreadable" if reason else "ok" for reason in reasons],
             "reason": pl.Series(reasons, dtype=pl.String),
             "model_version": embedder.version,
@@ -120,12 +121,8 @@ def _tables(
         })
 
 
-def as_text(path: Path) -> str:
-    """A path as a column of text can hold it: bytes that are no UTF-8 become a question mark."""
-    return _encodable(str(path))
-
-
 def _encodable(text: str) -> str:
+    """As a column of text can hold it: bytes of a path that are no UTF-8 become a question mark."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

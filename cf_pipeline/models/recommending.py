@@ -10,7 +10,6 @@ import polars as pl
 from cf_pipeline.errors import DataError
 from cf_pipeline.factorization.factorizer import Factorizer
 from cf_pipeline.factorization.recommending import place_user, ranked
-from cf_pipeline.interactions.matrix import project_degrees
 from cf_pipeline.sql import equals
 from cf_pipeline.storage.near_ids import near_ids
 from cf_pipeline.storage.warehouse import Warehouse
@@ -91,8 +90,9 @@ class Recommender:
 
     def _fitted(self) -> dict[str, int]:
         """Projects that users were fitted to, to their number of users."""
-        rows = self.warehouse.frame("pruned_matrix", ("user_id", "project_id"))
-        degrees = dict(project_degrees(rows).iter_rows())
+        counted = "SELECT project_id, count(*) FROM pruned_matrix GROUP BY ALL"
+        with self.warehouse.read() as connection:
+            degrees = dict(connection.sql(counted).fetchall())
         return {project: degrees.get(project, 0) for project in self.fitted}
 
     def users_for(self, place: Vector, k: int) -> pl.DataFrame:

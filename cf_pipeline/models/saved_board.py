@@ -12,7 +12,7 @@ import polars as pl
 from cf_pipeline.benchmark.pooling import CHOSEN, POOLED_SCHEMA
 from cf_pipeline.benchmark.report import difference_cell
 from cf_pipeline.errors import DataError
-from cf_pipeline.storage.home import write_whole
+from cf_pipeline.storage.whole import write_whole
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,11 @@ def space_of(warehouse: Warehouse, name: str, model: str, imagenet_form: Feature
         if feature_set(each).is_layer:
             # A model that is no longer trained was not shown the projects that came since.
             train = tuple(project for project in train if project in vectors)
+        if how != "plain" and not train:
+            raise DataError(
+                f"none of today's train projects has {each} of model {model}, and the form of its "
+                "space is their mean. cf-pipeline promote embeds a model again."
+            )
         parts[each] = Part(vectors, how, vectors.rows(train))
     return Space(name, wanted, parts)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cf_pipeline.errors import ConfigError
+from cf_pipeline.storage.whole import write_whole
 
 HOME_VARIABLE = "CF_PIPELINE_HOME"
 
@@ -133,19 +134,6 @@ class Home:
                 f"the home {self.path} cannot be written: {error}. Expected a folder in which "
                 f"this user may write; name another one with --home DIR or {HOME_VARIABLE}."
             ) from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old text or the new one, never a part."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

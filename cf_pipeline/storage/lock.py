@@ -23,7 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cf_pipeline.errors import ConfigError, HomeBusyError
-from cf_pipeline.storage.home import Home, write_whole
+from cf_pipeline.storage.home import Home
+from cf_pipeline.storage.whole import write_whole
 
 logger = logging.getLogger(__name__)
 

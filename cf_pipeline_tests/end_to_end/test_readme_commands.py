@@ -120,8 +120,10 @@ def test_what_one_does_with_it(folder: Path, source: Path) -> None:
     lines = [line for line in commands(section("What one does with it")) if " ui" not in line]
     assert len(lines) >= 10
     for name in ("emoji.parquet", "embeddings.parquet", "my_model"):
-        whatever = folder / name
-        shutil.rmtree(whatever) if whatever.is_dir() else whatever.unlink(missing_ok=True)
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
     said = {line: typed(folder, *shlex.split(line), source=source) for line in lines}
     assert [line for line in lines if not said[line].strip()] == []
     assert pl.read_parquet(folder / "emoji.parquet").height > 1000

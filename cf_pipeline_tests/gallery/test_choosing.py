@@ -6,7 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cf_pipeline.gallery.choosing import misplacements, nearest_of, picked_queries, primary_measure
+from cf_pipeline.gallery.choosing import (
+    judged_splits,
+    misplacements,
+    nearest_of,
+    picked_queries,
+    primary_measure,
+    split_sizes,
+)
 from cf_pipeline.vectors import IndexedVectors
 
 
@@ -61,6 +68,16 @@ def test_neighbours_without_a_cover_are_left_out() -> None:
     })
     known = dict.fromkeys(["w", "x", "z", "2"])
     assert nearest_of(table, "a", ["1", "2"], known) == {"1": ("x", "z"), "2": ()}
+
+
+def test_what_an_earlier_network_has_seen_is_not_judged() -> None:
+    table = pl.DataFrame({
+        "project_id": ["a", "b", "c", "d"], "split": ["train", "test", "test", "validation"]
+    })  # fmt: skip
+    splits = judged_splits(table, pl.DataFrame({"project_id": ["a", "c", "gone"]}))
+    assert splits == {"a": "train", "b": "test", "c": "seen", "d": "validation"}
+    # A project that nothing but events knows has a place, and is in no split.
+    assert split_sizes(["a", "b", "c", "only events"], splits) == {"train": 1, "test": 1, "seen": 1}
 
 
 def test_where_the_network_is_wrong() -> None:

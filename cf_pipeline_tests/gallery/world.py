@@ -54,7 +54,7 @@ def small_gallery(paths: dict[str, Path]) -> Gallery:
     boards = small_boards()
     return Gallery(
         facts=Facts(
-            "discs", "m" * 16, "predicted_factors", len(paths), 9, {"train": 80, "test": 20}, 20
+            "discs", "m" * 16, "predicted_factors", len(paths), 9, {"train": 80, "test": 20}
         ),
         headlines=headlines_of(boards),
         boards=boards,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cf_pipeline.errors import DataError
 from cf_pipeline.interactions.config import KindWeight, PruningConfig
 from cf_pipeline.interactions.pruning import PruningReport, prune, representatives
+from cf_pipeline.interactions.weighting import weigh
 
 LOOSE = PruningConfig(
     max_user_share=1.0, max_project_share=1.0, min_user_degree=1, min_project_degree=1
@@ -31,7 +32,7 @@ def run(
     ).cast({"user_id": pl.String, "project_id": pl.String, "kind": pl.String, "count": pl.Int64})
     frame = frame.with_columns(occurred_at=pl.lit(None, dtype=pl.Datetime("us")))
     con.register("raw_interactions", frame)
-    report = prune(
+    weigh(
         con,
         kinds=kinds or {"view": KindWeight()},
         exclude_users=exclude,
@@ -39,6 +40,7 @@ def run(
         owner_users=pl.DataFrame(schema={"project_id": pl.String, "user_id": pl.String}),
         config=config,
     )
+    report = prune(con, config)
     rows = con.execute("select user_id, project_id, confidence from kept_pairs").fetchall()
     return report, {(u, p): c for u, p, c in rows}
 

@@ -9,7 +9,8 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.storage import home as home_module
-from cf_pipeline.storage.home import Home, write_whole
+from cf_pipeline.storage.home import Home
+from cf_pipeline.storage.whole import write_whole
 
 HOMES = Path(__file__).parents[1] / "end_to_end" / "homes"
 
