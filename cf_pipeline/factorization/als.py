@@ -1,82 +1,91 @@
 """Implicit ALS (Hu, Koren, Volinsky 2008) through the package `implicit`.
 
-`implicit` multiplies observed values by its alpha and gives every other cell confidence 1. The
-matrix already holds c_ui = 1 + alpha * r_ui, so alpha is 1 here. Threads belong to ALS alone:
-BLAS is held to one, or the two fight over the cores.
+    sum over observed cells of c_ui (1 - x_u y_i)^2 + w * sum over the others of (x_u y_i)^2
+        + sum over users of lambda_u |x_u|^2 + sum over projects of lambda_i |y_i|^2
+
+`implicit` multiplies observed values by its alpha and gives every other cell weight 1. The matrix
+already holds c_ui = 1 + alpha * r_ui, so its alpha is 1 here; another weight w of the other cells
+is had by dividing all else by it. Threads belong to ALS alone: BLAS is held to one, or the two
+fight over the cores.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.errors import DataError
 from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed
+from cf_pipeline.factorization.half_steps import Weighed, least_squares
+from cf_pipeline.factorization.penalties import (
+    Bucket,
+    Doubles,
+    buckets,
+    order_of,
+    penalties,
+    row_weights,
+)
 from cf_pipeline.factorization.starting import own_copies
-from cf_pipeline.vectors import Matrix
-
-if TYPE_CHECKING:
-    from implicit.cpu.als import AlternatingLeastSquares
-    from scipy import sparse
+from cf_pipeline.vectors import Indices, Matrix
 
 
 class Als(Factorizer):
-    """Minimizes equation 3 over all cells, by turns for users and for projects."""
+    """Minimizes squared error over all cells, by turns for users and for projects."""
 
     name: Literal["als"] = "als"
     regularization: float = Field(
-        0.1, gt=0, description="lambda of the L2 term, not scaled by a row's number of events."
+        0.02, gt=0, description="lambda, or what it is scaled from by regularization_exponent."
     )
-    n_iterations: int = Field(20, ge=1, description="ALS iterations, both half-steps each.")
+    regularization_exponent: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="lambda of a row is regularization * (weight of all its cells) ** this. 1: as "
+        "Rendle et al. 2021; 0: one for all rows, with a regularization some hundred times larger.",
+    )
+    unobserved_weight: float = Field(
+        0.1, gt=0, description="w, the weight of a cell without an event; one event has 1 + alpha."
+    )
+    n_iterations: int = Field(20, ge=1, description="From nothing; both half-steps each.")
+    warm_iterations: int = Field(5, ge=1, description="From earlier factors; both half-steps each.")
+    solver: Literal["cg", "cholesky"] = Field(
+        "cg", description="Three steps of conjugate gradient from the row's factors, or exact."
+    )
 
     def fit(self, user_items: sparse.csr_matrix, fitting: Fitting) -> Factors:
         """See Factorizer; the first half-step solves for all users from the projects.
 
         So of a start it is the item factors that steer.
         """
-        seen: list[float] = []
-        model = self._solver(fitting)
-        if fitting.start is not None:
-            # fit draws factors only where it finds none; it writes into those it finds.
-            model.user_factors, model.item_factors = own_copies(
-                fitting.start, user_items.shape, fitting
-            )
-        # implicit divides its loss by the confidence of all cells, 1 where nothing was observed.
-        n_empty = user_items.shape[0] * user_items.shape[1] - user_items.nnz
-        weight = float(user_items.sum(dtype=np.float64)) + n_empty
-
-        def watch(iteration: int, _seconds: float, loss: float) -> None:
-            value = loss * weight
-            if not np.isfinite(value):
-                raise DataError(
-                    f"the ALS objective is {value} after iteration {iteration + 1}. Raise "
-                    f"factorization.method.regularization ({self.regularization}) or lower "
-                    "pruning.alpha."
-                )
-            seen.append(value)
-            fitting.on_iteration(iteration + 1, self.n_iterations, value)
-
-        with threadpool_limits(limits=1, user_api="blas"):
-            try:
-                model.fit(user_items, show_progress=False, callback=watch)
-            except ValueError as error:  # LAPACK's, of equations without a digit left
-                raise DataError(
-                    f"the equations of ALS cannot be solved ({error}): the largest confidence is "
-                    f"{user_items.data.max():g}. Lower pruning.max_confidence or pruning.alpha, or "
-                    f"raise factorization.method.regularization ({self.regularization})."
-                ) from error
-        return Factors(
-            np.asarray(model.user_factors, dtype=np.float32),
-            np.asarray(model.item_factors, dtype=np.float32),
-            tuple(seen),
+        lambdas = [self._penalties(side) for side in (user_items, user_items.T.tocsr())]
+        orders = [order_of(penalty) for penalty in lambdas]
+        start = fitting.start or self.initial(user_items.shape, fitting)
+        copies = own_copies(start, user_items.shape, fitting)
+        # From here on rows and columns stand in the order of lambda, and all is divided by w.
+        cells = _permuted(user_items, *orders)
+        if self.unobserved_weight != 1:
+            cells = cells / np.float32(self.unobserved_weight)
+        users, projects = (f[order] for f, order in zip(copies, orders, strict=True))
+        by_user, by_project = (
+            list(buckets(side, penalty[order] / self.unobserved_weight))
+            for side, penalty, order in zip((cells, cells.T.tocsr()), lambdas, orders, strict=True)
         )
+        objective = self._alternate(cells, by_user, by_project, users, projects, fitting)
+        found = [f[np.argsort(order)] for f, order in zip((users, projects), orders, strict=True)]
+        return Factors(found[0], found[1], objective)
 
     def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
-        """One half-step, exactly as in training."""
-        return fold_in(fixed.factors, rows, self.regularization)
+        """One half-step, solved exactly, with the weights and lambdas of training."""
+        ones = sparse.csr_matrix(
+            (np.ones_like(rows.data), rows.indices, rows.indptr), shape=rows.shape
+        )
+        cells = Weighed(ones, rows.data.astype(np.float32), self.unobserved_weight)
+        return least_squares(cells, fixed.factors, self._penalties(rows)).factors
 
     def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:
         """The numbers that `implicit` draws for this seed: uniform over [0, 0.01), users first."""
@@ -86,56 +95,75 @@ class Als(Factorizer):
         )
         return users, items
 
-    def _solver(self, fitting: Fitting) -> AlternatingLeastSquares:
-        """The solver; it looks at BLAS's threads when it is made, not only when it works."""
-        from implicit.cpu.als import AlternatingLeastSquares
+    def _penalties(self, cells: sparse.csr_matrix) -> Doubles:
+        weights = row_weights(cells, self.unobserved_weight)
+        return penalties(weights, self.regularization, self.regularization_exponent)
 
+    def _alternate(
+        self,
+        cells: sparse.csr_matrix,
+        by_user: list[Bucket],
+        by_project: list[Bucket],
+        users: Matrix,
+        projects: Matrix,
+        fitting: Fitting,
+    ) -> tuple[float, ...]:
+        """Solves for users and projects in place, by turns; the objective after each iteration."""
+        n = self.n_iterations if fitting.start is None else self.warm_iterations
+        # implicit divides its loss by the weight of all cells.
+        weight = float(cells.sum(dtype=np.float64)) + cells.shape[0] * cells.shape[1] - cells.nnz
+        seen: list[float] = []
         with threadpool_limits(limits=1, user_api="blas"):
-            return AlternatingLeastSquares(
-                factors=fitting.n_factors,
-                regularization=self.regularization,
-                alpha=1.0,
-                iterations=self.n_iterations,
-                random_state=fitting.seed,
-                num_threads=fitting.threads,
-                use_cg=False,
-                calculate_training_loss=True,
-            )
+            from implicit.cpu.als import AlternatingLeastSquares, calculate_loss
+
+            # Its fit has one lambda for all rows; its half-step is asked for one bucket of rows.
+            solve = AlternatingLeastSquares(use_cg=self.solver == "cg").solver
+            for iteration in range(n):
+                self._half_step(solve, by_user, users, projects, fitting.threads)
+                self._half_step(solve, by_project, projects, users, fitting.threads)
+                loss = calculate_loss(cells, users, projects, 0.0, num_threads=fitting.threads)
+                lengths = _penalized(by_user, users) + _penalized(by_project, projects)
+                seen.append(self.unobserved_weight * (loss * weight + lengths))
+                if not np.isfinite(seen[-1]):
+                    raise DataError(
+                        f"the ALS objective is {seen[-1]} after iteration {iteration + 1}. Raise "
+                        f"factorization.method.regularization ({self.regularization}) or lower "
+                        "pruning.alpha."
+                    )
+                fitting.on_iteration(iteration + 1, n, seen[-1])
+        return tuple(seen)
+
+    def _half_step(
+        self,
+        solve: Callable[..., None],
+        sorted_rows: list[Bucket],
+        rows: Matrix,
+        fixed: Matrix,
+        threads: int,
+    ) -> None:
+        for bucket in sorted_rows:
+            try:
+                solve(bucket.cells, rows[bucket.rows], fixed, bucket.penalty, num_threads=threads)
+            except ValueError as error:  # LAPACK's, of equations without a digit left
+                largest = float(bucket.cells.data.max()) * self.unobserved_weight
+                raise DataError(
+                    f"the equations of ALS cannot be solved ({error}): the largest confidence is "
+                    f"{largest:g}. Lower pruning.max_confidence or pruning.alpha, or raise "
+                    f"factorization.method.regularization ({self.regularization})."
+                ) from error
 
 
-def fold_in(user_factors: Matrix, item_users: sparse.csr_matrix, regularization: float) -> Matrix:
-    """Factors of projects that were not trained on, the user factors fixed.
+def _permuted(cells: sparse.csr_matrix, rows: Indices, columns: Indices) -> sparse.csr_matrix:
+    """Rows and columns in these orders; the matrix itself where they are as they were."""
+    if np.array_equal(rows, np.arange(len(rows))) and np.array_equal(
+        columns, np.arange(len(columns))
+    ):
+        return cells
+    return cells[rows][:, columns].tocsr()
 
-    Hu, Koren, Volinsky 2008, equation 5: y_i = (X'C_i X + lambda I)^-1 X'C_i p_i, with
-    X'C_i X = X'X + X'(C_i - I)X, where C_i - I is zero for users without an event.
 
-    Args:
-        user_factors: float32, shape (n_users, n_factors).
-        item_users: CSR, shape (n_new, n_users), confidences of the new projects' users.
-        regularization: lambda, not scaled by counts.
-
-    Returns:
-        float32, shape (n_new, n_factors); a project without users is the zero vector.
-
-    Raises:
-        DataError: the number of columns is not the number of users.
-    """
-    from scipy import linalg  # slow to import, and every command imports the chosen factorizer
-
-    if item_users.shape[1] != user_factors.shape[0]:
-        raise DataError(
-            f"item_users must have one column per user factor ({user_factors.shape[0]}), got shape "
-            f"{item_users.shape}. Build it with the users that were factorized, projects as rows."
-        )
-    x = user_factors.astype(np.float64)
-    gram = x.T @ x + regularization * np.eye(x.shape[1])
-    factors = np.zeros((item_users.shape[0], x.shape[1]), dtype=np.float32)
-    for row in range(item_users.shape[0]):
-        start, stop = item_users.indptr[row], item_users.indptr[row + 1]
-        users, c = item_users.indices[start:stop], item_users.data[start:stop].astype(np.float64)
-        if len(users) == 0:
-            continue
-        xu = x[users]
-        left = gram + (xu.T * (c - 1)) @ xu
-        factors[row] = linalg.solve(left, xu.T @ c, assume_a="pos")
-    return factors
+def _penalized(sorted_rows: list[Bucket], factors: Matrix) -> float:
+    return sum(
+        bucket.penalty * float(np.square(factors[bucket.rows], dtype=np.float64).sum())
+        for bucket in sorted_rows
+    )

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Indices, Matrix
 
 Doubles = npt.NDArray[np.float64]
@@ -64,45 +65,68 @@ class Expected:
         return self.n_cells[rows] / left, q
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """What a half-step counts for: the sum over the cells of a row of weight (t - x v)^2.
+
+    Attributes:
+        targets: CSR, shape (n_rows, n_fixed), t of the stored cells; stored zeros count.
+        weights: of the stored cells, float32, as `targets.data`; None: 1 each.
+        elsewhere: weight of the cells that are not stored, whose target is 0.
+        expected: cells of value zero that are not stored, weight 1 each; with elsewhere = 0.
+    """
+
+    targets: sparse.csr_matrix
+    weights: npt.NDArray[np.float32] | None = None
+    elsewhere: float = 0.0
+    expected: Expected | None = None
+
+
 def least_squares(
-    cells: sparse.csr_matrix,
-    fixed: Matrix,
-    regularization: float,
-    *,
-    threads: int = 1,
-    expected: Expected | None = None,
+    cells: Weighed, fixed: Matrix, regularization: float | Doubles, *, threads: int = 1
 ) -> Solved:
-    """Rows x_r that minimize sum over stored cells of (t_rj - x_r v_j)^2 + lambda |x_r|^2.
+    """Rows x_r that minimize the weighed squared error of their cells + lambda_r |x_r|^2.
 
     Args:
-        cells: CSR, shape (n_rows, n_fixed), targets t; stored zeros count.
+        cells: targets and weights.
         fixed: v, float32, shape (n_fixed, k).
-        regularization: lambda, not scaled by a row's number of cells.
+        regularization: lambda, one for all rows or shape (n_rows,).
         threads: cores.
-        expected: cells of value zero that are not stored.
+
+    Raises:
+        DataError: there is not one column of cells for each fixed row.
     """
-    n_rows, k = cells.shape[0], fixed.shape[1]
+    if cells.targets.shape[1] != len(fixed):
+        raise DataError(
+            f"expected cells with one column per fixed row ({len(fixed)}), got shape "
+            f"{cells.targets.shape}. Build them with what was factorized as columns."
+        )
+    n_rows, k = cells.targets.shape[0], fixed.shape[1]
     padded = np.vstack([fixed, np.zeros((1, k), dtype=np.float32)])
     factors = np.zeros((n_rows, k), dtype=np.float32)
-    zeros = None if expected is None else expected.gram(fixed)
+    penalty = np.broadcast_to(np.asarray(regularization, dtype=np.float64), (n_rows,))
+    wide = fixed.astype(np.float64)
+    everywhere = cells.elsewhere * (wide.T @ wide)
+    zeros = None if cells.expected is None else cells.expected.gram(fixed)
 
     def solve(rows: Indices) -> float:
-        columns, targets = _cells_of(cells, rows)
+        columns, targets, weights = _cells_of(cells, rows)
         gathered = padded[columns]
         across = gathered.transpose(0, 2, 1)
-        gram = np.matmul(across, gathered).astype(np.float64)
-        right = np.matmul(across, targets[:, :, np.newaxis]).astype(np.float64)
-        left = gram + regularization * np.eye(k)
-        if expected is not None and zeros is not None:
-            n, q = expected.of(rows, columns)
+        more = (weights - np.float32(cells.elsewhere))[:, np.newaxis]
+        gram = np.matmul(across * more, gathered).astype(np.float64) + everywhere
+        right = np.matmul(across, (weights * targets)[:, :, np.newaxis]).astype(np.float64)
+        left = gram + penalty[rows, np.newaxis, np.newaxis] * np.eye(k)
+        if cells.expected is not None and zeros is not None:
+            n, q = cells.expected.of(rows, columns)
             n = n[:, np.newaxis, np.newaxis]
             left += n * (zeros - np.matmul(across * q[:, np.newaxis], gathered))
         found = np.linalg.solve(left, right)
         factors[rows] = found[:, :, 0]
         explained = np.matmul(found.transpose(0, 2, 1), 2 * right - np.matmul(gram, found))
-        return float((targets.astype(np.float64) ** 2).sum() - explained.sum())
+        return float((weights * targets.astype(np.float64) ** 2).sum() - explained.sum())
 
-    blocks = list(_blocks(np.diff(cells.indptr).astype(np.int64), k))
+    blocks = list(_blocks(np.diff(cells.targets.indptr).astype(np.int64), k))
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         errors = list(pool.map(solve, blocks))
     return Solved(factors, float(sum(errors)))
@@ -122,11 +146,17 @@ def _blocks(sizes: Indices, k: int) -> Iterator[Indices]:
         start = stop
 
 
-def _cells_of(cells: sparse.csr_matrix, rows: Indices) -> tuple[Indices, Matrix]:
-    """Columns of each row's cells, one past the last in the padding, and targets, (b, width)."""
-    starts, sizes = cells.indptr[rows], np.diff(cells.indptr)[rows]
+def _cells_of(cells: Weighed, rows: Indices) -> tuple[Indices, Matrix, Matrix]:
+    """Columns of each row's cells, one past the last in the padding; targets; weights, (b, width).
+
+    In the padding a weight is that of elsewhere, so that it adds nothing.
+    """
+    stored = cells.targets
+    starts, sizes = stored.indptr[rows], np.diff(stored.indptr)[rows]
     steps = np.arange(int(sizes.max()))
     is_cell = steps < sizes[:, np.newaxis]
     at = np.where(is_cell, starts[:, np.newaxis] + steps, 0)
-    columns = np.where(is_cell, cells.indices[at], cells.shape[1]).astype(np.int64)
-    return columns, np.where(is_cell, cells.data[at], np.float32(0))
+    columns = np.where(is_cell, stored.indices[at], stored.shape[1]).astype(np.int64)
+    targets = np.where(is_cell, stored.data[at], np.float32(0))
+    weights = np.float32(1) if cells.weights is None else cells.weights[at]
+    return columns, targets, np.where(is_cell, weights, np.float32(cells.elsewhere))

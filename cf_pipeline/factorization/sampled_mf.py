@@ -17,7 +17,7 @@ from pydantic import Field
 from scipy import sparse
 
 from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed
-from cf_pipeline.factorization.half_steps import Expected, least_squares
+from cf_pipeline.factorization.half_steps import Expected, Weighed, least_squares
 from cf_pipeline.factorization.negatives import Drawn, with_negatives
 from cf_pipeline.factorization.starting import own_copies
 from cf_pipeline.vectors import Matrix
@@ -30,7 +30,8 @@ class SampledMf(Factorizer):
     regularization: float = Field(
         1.0, gt=0, description="lambda of the L2 term, not scaled by a row's number of cells."
     )
-    n_iterations: int = Field(20, ge=1, description="Both half-steps each.")
+    n_iterations: int = Field(20, ge=1, description="From nothing; both half-steps each.")
+    warm_iterations: int = Field(5, ge=1, description="From earlier factors.")
     negatives: float = Field(
         1.0,
         ge=0,
@@ -44,17 +45,18 @@ class SampledMf(Factorizer):
     def fit(self, user_items: sparse.csr_matrix, fitting: Fitting) -> Factors:
         """See Factorizer; of the confidences it counts alone that they are there."""
         cells = with_negatives(user_items, self.negatives, self.drawn, fitting.seed)
-        across = cells.T.tocsr()
+        by_user, by_project = Weighed(cells), Weighed(cells.T.tocsr())
         start = fitting.start or self.initial(cells.shape, fitting)
         users, projects = own_copies(start, cells.shape, fitting)
         threads, seen = fitting.threads or os.cpu_count() or 1, []
-        for iteration in range(self.n_iterations):
-            users = least_squares(cells, projects, self.regularization, threads=threads).factors
-            solved = least_squares(across, users, self.regularization, threads=threads)
+        n = self.n_iterations if fitting.start is None else self.warm_iterations
+        for iteration in range(n):
+            users = least_squares(by_user, projects, self.regularization, threads=threads).factors
+            solved = least_squares(by_project, users, self.regularization, threads=threads)
             projects = solved.factors
             lengths = sum(float(np.square(f, dtype=np.float64).sum()) for f in (users, projects))
             seen.append(solved.squared_error + self.regularization * lengths)
-            fitting.on_iteration(iteration + 1, self.n_iterations, seen[-1])
+            fitting.on_iteration(iteration + 1, n, seen[-1])
         return Factors(users, projects, tuple(seen))
 
     def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
@@ -74,9 +76,8 @@ class SampledMf(Factorizer):
         if fixed.side == "user" and self.drawn == "uniform":
             n_cells = np.full(len(n_events), self.negatives * fixed.degrees.sum() / fixed.n_others)
         expected = Expected(share, n_cells)
-        return least_squares(
-            observed, fixed.factors, self.regularization, expected=expected
-        ).factors
+        cells = Weighed(observed, expected=expected)
+        return least_squares(cells, fixed.factors, self.regularization).factors
 
     def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:
         """Normal numbers of such a size that an inner product of two rows has variance 1/k."""

@@ -15,7 +15,7 @@ from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, F
 from cf_pipeline.factorization.placing import place_all, summarize, train_matrix
 from cf_pipeline.interactions.matrix import build_matrix
 from cf_pipeline.vectors import Matrix
-from cf_pipeline_tests.factorization.dense_als import half_step
+from cf_pipeline_tests.factorization.dense_als import exact
 
 CONFIG = Als(regularization=0.5, n_iterations=5)
 FITTING = Fitting(4, threads=1)
@@ -98,9 +98,8 @@ class TestHeldOut:
         assert tuple(users["id"]) == matrix.user_ids
         assert np.array_equal(users["factors"].to_numpy(), factors.user_factors)
         new = build_matrix(pairs.filter(held_out(pairs)), user_ids=matrix.user_ids)
-        expected = half_step(
-            new.user_items.T.toarray().astype(np.float64), factors.user_factors, 0.5
-        )
+        confidence = new.user_items.T.toarray().astype(np.float64)
+        expected = exact(CONFIG, confidence, factors.user_factors)
         folded = table.filter("folded_in")
         assert tuple(folded["id"]) == new.project_ids
         np.testing.assert_allclose(folded["factors"].to_numpy(), expected, atol=1e-5)

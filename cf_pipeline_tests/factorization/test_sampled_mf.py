@@ -12,7 +12,7 @@ from scipy import sparse
 from cf_pipeline.errors import DataError
 from cf_pipeline.factorization import half_steps
 from cf_pipeline.factorization.factorizer import Factors, Fitting, Fixed
-from cf_pipeline.factorization.half_steps import Expected, least_squares
+from cf_pipeline.factorization.half_steps import Expected, Weighed, least_squares
 from cf_pipeline.factorization.negatives import with_negatives
 from cf_pipeline.factorization.sampled_mf import SampledMf
 from cf_pipeline_tests.factorization.dense_sampled import SKIPPED, dense_objective, half_step
@@ -83,7 +83,7 @@ def test_a_half_step_is_the_reference_half_step(
     monkeypatch.setattr(half_steps, "_NUMBERS_AT_ONCE", at_once)
     cells = with_negatives(events(3, (60, 40)), 2.0, "uniform", 1)
     fixed = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
-    solved = least_squares(cells, fixed, 0.7, threads=2)
+    solved = least_squares(Weighed(cells), fixed, 0.7, threads=2)
     wide = fixed.astype(np.float64)
     expected = half_step(as_cells(cells), wide, 0.7)
     np.testing.assert_allclose(solved.factors, expected, atol=1e-5)
@@ -103,7 +103,7 @@ def test_threads_and_repetition_do_not_change_the_factors_and_a_seed_does() -> N
 def test_it_goes_on_where_it_was_left() -> None:
     matrix = events(5, (60, 40))
     whole = factorize(matrix)
-    half = SMALL.model_copy(update={"n_iterations": 3})
+    half = SMALL.model_copy(update={"n_iterations": 3, "warm_iterations": 3})
     before = factorize(matrix, half)
     after = factorize(matrix, half, start=(before.user_factors, before.item_factors))
     assert np.array_equal(after.item_factors, whole.item_factors)
@@ -164,7 +164,9 @@ def test_cells_that_are_expected_count_as_zeros_where_nothing_is_stored() -> Non
     rng = np.random.default_rng(1)
     fixed = rng.normal(size=(6, 3)).astype(np.float32)
     ones = sparse.csr_matrix(np.eye(6, dtype=np.float32)[:2])
-    said = least_squares(ones, fixed, 0.3, expected=Expected(np.full(6, 1 / 6), np.full(2, 30.0)))
+    said = least_squares(
+        Weighed(ones, expected=Expected(np.full(6, 1 / 6), np.full(2, 30.0))), fixed, 0.3
+    )
     grams = np.einsum("ij,ik->ijk", fixed, fixed, dtype=np.float64)
     for row in range(2):
         left = grams[row] + 6 * (grams.sum(axis=0) - grams[row]) + 0.3 * np.eye(3)
