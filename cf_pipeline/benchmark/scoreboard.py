@@ -55,10 +55,13 @@ def score_rows(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 def _factors(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     rows = tables["factor_scores"]
-    return _filled(
-        rows.sort(pl.col("metric") != "recall_at_20", "model", maintain_order=True),
-        "factors", measure="metric", name="model", n="n_users",
-    )  # fmt: skip
+    if "protocol" not in rows.columns:  # a home that has not run since there was one way to hide
+        rows = rows.with_columns(protocol=pl.lit("hidden_events"))
+    of_new_users = pl.col("protocol") == "new_users"
+    longer = pl.format("{} of new users", "metric")
+    rows = rows.with_columns(measure=pl.when(of_new_users).then(longer).otherwise("metric"))
+    order = (of_new_users, pl.col("metric") != "recall_at_20", pl.col("model"))
+    return _filled(rows.sort(*order, maintain_order=True), "factors", name="model", n="n_users")
 
 
 def _similarity(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

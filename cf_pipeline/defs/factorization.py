@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cf_pipeline.defs.assets import stage_asset
-from cf_pipeline.defs.pictures import bars, cluster_pictures, picture
+from cf_pipeline.defs.pictures import cluster_pictures, factor_facts, picture, space_picture
 from cf_pipeline.factorization import soundness
 from cf_pipeline.recompute.stage import Output, Stage
 from cf_pipeline.sql import written_as
@@ -30,20 +30,26 @@ def latent_factors(stage: Stage) -> Output:
     A warm run starts from the factors that are there.
     """
     from cf_pipeline.factorization.placing import place_all, summarize
+    from cf_pipeline.factorization.spectrum import latent_space
     from cf_pipeline.figures.curves import objective_curve
 
+    pairs = stage.frame("pruned_matrix", *PAIRS)
     placed = place_all(
-        stage.frame("pruned_matrix", *PAIRS),
+        pairs,
         stage.frame("project_split"),
         stage.configuration.factorization.method,
         fitting(stage),
         start=stage.frame("latent_factors") if stage.run.warm and stage.previous else None,
     )
     started_from = stage.previous.data_version if stage.previous and placed.n_started else None
-    curve = objective_curve(placed.objective)
+    space = latent_space(placed.table, pairs)
+    drawn = {
+        "objective": picture(objective_curve(placed.objective), "objective per iteration"),
+        "latent_space": space_picture(space),
+    }
     return Output(
         {"latent_factors": placed.table},
-        {**summarize(placed), "objective": picture(curve, "objective per iteration")},
+        {**summarize(placed), "effective_rank": space.effective_rank, **drawn},
         started_from=started_from,
     )
 
@@ -85,22 +91,27 @@ def latent_clusters(stage: Stage) -> Output:
     reads=(*FITTED, "factorization.holdout", "factorization.max_users"),
 )
 def factor_scores(stage: Stage) -> Output:
-    """How a model of its own ranks hidden train events, beside item-kNN and popularity."""
+    """How factors rank hidden train events, beside item-kNN, EASE and popularity.
+
+    Models of its own are fitted: once with part of every user's events hidden, once without some
+    users.
+    """
     from cf_pipeline.factorization.placing import train_matrix
     from cf_pipeline.factorization.ranking import factor_scores as score
 
     config = stage.configuration.factorization
-    table = score(
-        train_matrix(stage.frame("pruned_matrix", *PAIRS), stage.frame("project_split")),
+    pairs = stage.frame("pruned_matrix", *PAIRS, "occurred_at")
+    found = score(
+        train_matrix(pairs, stage.frame("project_split")),
         config.method,
         fitting(stage),
         holdout=config.holdout,
         max_users=config.max_users,
     )
-    figures = {f"{row['model']}_{row['metric']}": row["value"] for row in table.to_dicts()}
-    rows = table.filter(metric="recall_at_20").rename({"model": "feature_set"})
-    drawn = bars(rows, "recall_at_20", "hidden train events")
-    return Output({"factor_scores": table}, {**figures, "recall_at_20_bars": drawn})
+    return Output(
+        {"factor_scores": found.scores, "factor_differences": found.differences},
+        factor_facts(found.scores),
+    )
 
 
 def fitting(stage: Stage) -> "Fitting":

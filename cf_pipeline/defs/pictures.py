@@ -15,6 +15,7 @@ CLUSTERS_A_PICTURE = 12
 
 if TYPE_CHECKING:
     from cf_pipeline.factorization.cluster_examples import ClusterExample
+    from cf_pipeline.factorization.spectrum import LatentSpace
     from cf_pipeline.interactions.pruning import PruningReport
 
 
@@ -57,9 +58,31 @@ def bars(scores: pl.DataFrame, measure: str, what: str) -> dg.MarkdownMetadataVa
     return picture(score_bars(rows, measure, what), what)
 
 
+def factor_facts(scores: pl.DataFrame) -> dict[str, Any]:
+    """Every value by protocol, model and metric, and a picture of each protocol's recall at 20."""
+    facts: dict[str, Any] = {
+        f"{row['protocol']}_{row['model']}_{row['metric']}": row["value"]
+        for row in scores.to_dicts()
+    }
+    for protocol in scores["protocol"].unique(maintain_order=True):
+        rows = scores.filter(protocol=protocol, metric="recall_at_20")
+        named = rows.rename({"model": "feature_set"})
+        what = str(protocol).replace("_", " ")
+        facts[f"{protocol}_recall_at_20_bars"] = bars(named, "recall_at_20", what)
+    return facts
+
+
 def with_tables(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The facts, those named being tables in Markdown, which the UI then draws."""
     return {**facts, **{name: dg.MetadataValue.md(str(facts[name])) for name in names}}
+
+
+def space_picture(space: "LatentSpace") -> dg.MarkdownMetadataValue:
+    """Its spectrum, and lengths of factors against popularity."""
+    from cf_pipeline.figures.latent import latent_space
+
+    png = latent_space(space.singular_values, space.lengths, space.degrees)
+    return picture(png, "spectrum, and lengths of factors against popularity")
 
 
 def degree_picture(report: "PruningReport", config: PruningConfig) -> bytes:

@@ -42,7 +42,7 @@ def train_matrix(pairs: pl.DataFrame, split: pl.DataFrame) -> InteractionMatrix:
     """The matrix of train projects.
 
     Args:
-        pairs: `user_id, project_id, confidence`.
+        pairs: `user_id, project_id, confidence`, and `occurred_at` where time matters.
         split: `project_id, split`. A project that is not in it is known from interactions alone:
             without a cover it can only train.
 
@@ -56,7 +56,7 @@ def train_matrix(pairs: pl.DataFrame, split: pl.DataFrame) -> InteractionMatrix:
             f"none of the {pairs['project_id'].n_unique():,} projects of pruned_matrix trains. "
             "Lower split.validation and split.test, or loosen pruning."
         )
-    return build_matrix(train.select("user_id", "project_id", "confidence"))
+    return build_matrix(train)
 
 
 def place_all(

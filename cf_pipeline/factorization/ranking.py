@@ -1,25 +1,25 @@
-"""Do the factors recommend? Recall and nDCG on hidden events, beside popularity and item-kNN.
+"""Do the factors recommend? Recall and nDCG of hidden events, beside rivals that cost little.
 
-A diagnostic of the factorization, on train projects only: part of every user's events is hidden, a
-model is fitted on the rest, and all train projects that the user did not keep are ranked. Full
+A diagnostic of the factorization, on train projects only: events are hidden (`holding_out`), models
+are fitted to the rest, and all train projects that a user is not known to have are ranked. Full
 ranking, no sampled candidates; of many users, some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
-from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.factorizer import Factorizer, Fitting
+from cf_pipeline.factorization.ease import MOST_PROJECTS, STRENGTHS, ease_scores, project_weights
+from cf_pipeline.factorization.factorizer import Factorizer, Fitting, Fixed
+from cf_pipeline.factorization.holding_out import Question, of_known_users, of_new_users
 from cf_pipeline.factorization.item_knn import knn_scores, project_cosines
 from cf_pipeline.interactions.matrix import InteractionMatrix
-from cf_pipeline.metrics.intervals import group_bootstrap
-from cf_pipeline.metrics.keyed import id_keys, keyed_uniforms, pair_keys
+from cf_pipeline.metrics.intervals import Interval, group_bootstrap
+from cf_pipeline.metrics.keyed import id_keys
 from cf_pipeline.metrics.ranking import (
     Floats,
     dcg_at_k,
@@ -30,65 +30,105 @@ from cf_pipeline.metrics.ranking import (
 from cf_pipeline.vectors import Indices, Matrix
 
 METRICS = ("recall_at_20", "recall_at_50", "ndcg_at_20", "ndcg_at_100")
+DENOMINATORS = {
+    "recall": "all hidden projects of the user",
+    "ndcg": "the ideal ranking: all hidden projects of the user first",
+}
+"""What a metric divides by, by how its name begins."""
+FACTORS, ITEM_KNN, EASE, POPULARITY = "factors", "item_knn", "ease", "popularity"
 _DEPTHS = {metric: int(metric.rpartition("_")[2]) for metric in METRICS}
 _DEEPEST = max(_DEPTHS.values())
 N_RESAMPLES = 1000
 _BLOCK = 512
 
 Score = Callable[[int, int], Matrix]
-"""Users from start to stop, to scores of shape (users, n_projects)."""
+"""Users of a question from start to stop, to scores of shape (users, n_projects)."""
 
 
-@dataclass(frozen=True)
-class Holdout:
-    """Events that are shown and events that are hidden, both CSR, shape (n_users, n_projects)."""
+class FactorScores(NamedTuple):
+    """What models make of the questions.
 
-    kept: sparse.csr_matrix
-    hidden: sparse.csr_matrix
+    Attributes:
+        scores: `protocol, model, metric, value, low, high, n_users, denominator`.
+        differences: `protocol, model, reference, metric, difference, low, high, n_users`, factors
+            minus each other model, user by user.
+    """
+
+    scores: pl.DataFrame
+    differences: pl.DataFrame
 
 
-def hold_out(matrix: InteractionMatrix, share: float, seed: int) -> Holdout:
-    """Hide a share of the events, each by the hash of its user and project.
+def factor_scores(
+    matrix: InteractionMatrix,
+    factorizer: Factorizer,
+    fitting: Fitting,
+    *,
+    holdout: float,
+    max_users: int,
+) -> FactorScores:
+    """Rank hidden events of known users and of new ones, by factors and by their rivals.
+
+    Args:
+        matrix: train projects only.
+        factorizer: models of its own are fitted.
+        fitting: number of factors, seed, threads, who listens.
+        holdout: share of events to hide.
+        max_users: most users to rank for; ranking costs users times projects.
+
+    Returns:
+        95 % intervals by bootstrap over users.
 
     Raises:
-        DataError: nothing was hidden.
+        DataError: nothing to hide.
     """
-    coo = matrix.user_items.tocoo()
-    keys = pair_keys(
-        id_keys(matrix.user_ids, seed)[coo.row], id_keys(matrix.project_ids, seed)[coo.col]
-    )
-    is_hidden = keyed_uniforms(keys, 1)[:, 0] < share
-    if not is_hidden.any() or is_hidden.all():
-        raise DataError(
-            f"factorization.holdout = {share} hides {int(is_hidden.sum())} of {coo.nnz} events. "
-            "Ranking needs both hidden and kept ones: change the share or prune less."
-        )
-    parts = [
-        sparse.csr_matrix((coo.data[rows], (coo.row[rows], coo.col[rows])), shape=coo.shape)
-        for rows in (~is_hidden, is_hidden)
-    ]
-    return Holdout(*parts)
+    scores, differences = [], []
+    for ask in (of_known_users, of_new_users):
+        question = ask(matrix, holdout, max_users, fitting.seed)
+        per_user = {
+            model: rank_users(question, score, fitting.seed)
+            for model, score in _models(question, factorizer, fitting)
+        }
+        for model, values in per_user.items():
+            scores += _score_rows(question, model, values, fitting.seed)
+            if model != FACTORS:
+                apart = per_user[FACTORS] - values
+                differences += _difference_rows(question, model, apart, fitting.seed)
+    return FactorScores(pl.DataFrame(scores), pl.DataFrame(differences))
 
 
-def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: int) -> Floats:
-    """METRICS of every user, NaN where nothing is hidden.
+def by_factors(question: Question, factorizer: Factorizer, fitting: Fitting) -> Score:
+    """Inner products; new users are placed by what is shown of them."""
+    train = question.train.user_items
+    factors = factorizer.fit(train, fitting)
+    projects = factors.item_factors
+    if question.rows is not None:
+        users = factors.user_factors[question.rows]
+    else:
+        degrees = np.bincount(train.indices, minlength=train.shape[1]).astype(np.int64)
+        fixed = Fixed("project", projects, degrees, train.shape[0])
+        users = factorizer.place(fixed, question.shown)
+    return lambda a, b: users[a:b] @ projects.T
+
+
+def rank_users(question: Question, score: Score, seed: int) -> Floats:
+    """METRICS of every user who is asked about, NaN where nothing is hidden.
 
     recall@k = hidden projects among the first k / all hidden projects of the user. nDCG@k has
-    binary gain, and its ideal ranking all hidden projects first. Projects that the user kept are
-    not ranked.
+    binary gain, and its ideal ranking all hidden projects first. Projects that are shown are not
+    ranked.
 
     Returns:
         Shape (n_users, len(METRICS)).
     """
-    n_users, n_projects = holdout.kept.shape
-    user_keys = id_keys(user_ids, seed)
+    n_users, n_projects = question.shown.shape
+    user_keys = id_keys(question.user_ids, seed)
     project_keys = id_keys([str(i) for i in range(n_projects)], seed)
     parts = []
     for start in range(0, n_users, _BLOCK):
         stop = min(start + _BLOCK, n_users)
-        hidden = holdout.hidden[start:stop].copy()
+        hidden = question.hidden[start:stop].copy()
         hidden.data[:] = 1
-        allowed = holdout.kept[start:stop].toarray() == 0
+        allowed = question.shown[start:stop].toarray() == 0
         ranked = rank_top_k(
             score(start, stop), allowed, _DEEPEST, user_keys[start:stop], project_keys
         )
@@ -96,6 +136,74 @@ def rank_users(holdout: Holdout, score: Score, user_ids: tuple[str, ...], seed: 
         n_hidden = np.diff(hidden.indptr).astype(np.int64)
         parts.append(np.stack([_measured(m, hits, n_hidden) for m in METRICS], axis=1))
     return np.concatenate(parts)
+
+
+def _models(
+    question: Question, factorizer: Factorizer, fitting: Fitting
+) -> Iterator[tuple[str, Score]]:
+    train, shown = question.train.user_items, question.shown
+    yield FACTORS, by_factors(question, factorizer, fitting)
+    cosines = project_cosines(train, threads=fitting.threads)
+    yield ITEM_KNN, lambda a, b: knn_scores(shown[a:b], cosines)
+    if train.shape[1] <= MOST_PROJECTS:
+        weights = project_weights(train, _ease_strength(question, fitting.seed))
+        yield EASE, lambda a, b: ease_scores(shown[a:b], weights)
+    popularity = np.asarray((train > 0).sum(axis=0), dtype=np.float32).reshape(1, -1)
+    yield POPULARITY, lambda a, b: np.repeat(popularity, b - a, axis=0)
+
+
+def _ease_strength(question: Question, seed: int) -> float:
+    """The strength of EASE that finds most of some events hidden among those it is fitted to."""
+    inner = of_known_users(question.train, 0.2, 1000, seed + 1)
+
+    def found(strength: float) -> float:
+        weights = project_weights(inner.train.user_items, strength)
+        values = rank_users(inner, lambda a, b: ease_scores(inner.shown[a:b], weights), seed)
+        return float(np.nanmean(values[:, METRICS.index("ndcg_at_100")]))
+
+    return max(STRENGTHS, key=found)
+
+
+def _score_rows(
+    question: Question, model: str, values: Floats, seed: int
+) -> list[dict[str, object]]:
+    return [
+        {
+            "protocol": question.protocol,
+            "model": model,
+            "metric": metric,
+            "value": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "n_users": interval.n_queries,
+            "denominator": DENOMINATORS[metric.partition("_")[0]],
+        }
+        for metric, interval in _intervals(values, seed)
+    ]
+
+
+def _difference_rows(
+    question: Question, reference: str, apart: Floats, seed: int
+) -> list[dict[str, object]]:
+    return [
+        {
+            "protocol": question.protocol,
+            "model": FACTORS,
+            "reference": reference,
+            "metric": metric,
+            "difference": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "n_users": interval.n_queries,
+        }
+        for metric, interval in _intervals(apart, seed)
+    ]
+
+
+def _intervals(values: Floats, seed: int) -> Iterator[tuple[str, Interval]]:
+    users = np.arange(len(values), dtype=np.int64)
+    for column, metric in enumerate(METRICS):
+        yield metric, group_bootstrap(values[:, column], users, N_RESAMPLES, seed)
 
 
 def _measured(metric: str, hits: Floats, n_hidden: Indices) -> Floats:
@@ -106,64 +214,3 @@ def _measured(metric: str, hits: Floats, n_hidden: Indices) -> Floats:
     ideal = np.cumsum(1 / np.log2(np.arange(k) + 2))
     best = np.where(n_hidden > 0, ideal[np.clip(n_hidden, 1, k) - 1], np.nan)
     return dcg_at_k(hits, k) / best
-
-
-def factor_scores(
-    matrix: InteractionMatrix,
-    factorizer: Factorizer,
-    fitting: Fitting,
-    *,
-    holdout: float,
-    max_users: int,
-) -> pl.DataFrame:
-    """Rank hidden events by factors fitted on the rest, by item-kNN and by popularity.
-
-    Args:
-        matrix: train projects only.
-        factorizer: a model of its own is fitted.
-        fitting: number of factors, seed, threads, who listens.
-        holdout: share of events to hide.
-        max_users: most users to rank for, of those with something hidden. Ranking costs users
-            times projects; who is asked depends on the seed and a user's id alone.
-
-    Returns:
-        `model, metric, value, low, high, n_users`, 95 % intervals by bootstrap over users.
-
-    Raises:
-        DataError: nothing to hide.
-    """
-    parts = hold_out(matrix, holdout, fitting.seed)
-    factors = factorizer.fit(parts.kept, fitting)
-    popularity = np.asarray((parts.kept > 0).sum(axis=0), dtype=np.float32).reshape(1, -1)
-    asked = _asked(parts, matrix.user_ids, max_users, fitting.seed)
-    user_ids = tuple(matrix.user_ids[row] for row in asked)
-    user_factors = factors.user_factors[asked]
-    of_asked = Holdout(parts.kept[asked], parts.hidden[asked])
-    cosines = project_cosines(parts.kept, threads=fitting.threads)
-    models: dict[str, Score] = {
-        "factors": lambda a, b: user_factors[a:b] @ factors.item_factors.T,
-        "item_knn": lambda a, b: knn_scores(of_asked.kept[a:b], cosines),
-        "popularity": lambda a, b: np.repeat(popularity, b - a, axis=0),
-    }
-    rows = []
-    for model, score in models.items():
-        per_user = rank_users(of_asked, score, user_ids, fitting.seed)
-        for column, metric in enumerate(METRICS):
-            users = np.arange(len(per_user), dtype=np.int64)
-            interval = group_bootstrap(per_user[:, column], users, N_RESAMPLES, fitting.seed)
-            rows.append({
-                "model": model,
-                "metric": metric,
-                "value": interval.value,
-                "low": interval.low,
-                "high": interval.high,
-                "n_users": interval.n_queries,
-            })
-    return pl.DataFrame(rows)
-
-
-def _asked(holdout: Holdout, user_ids: tuple[str, ...], limit: int, seed: int) -> Indices:
-    """Rows of at most so many users with something hidden, those with the smallest keys."""
-    answerable = np.flatnonzero(np.diff(holdout.hidden.indptr)).astype(np.int64)
-    keys = id_keys([user_ids[row] for row in answerable], seed)
-    return np.sort(answerable[np.argsort(keys, kind="stable")[:limit]])

@@ -19,11 +19,14 @@ class InteractionMatrix:
         user_ids: sorted, one per row.
         project_ids: sorted, one per column.
         user_items: CSR, shape (n_users, n_projects), c_ui of observed pairs, 0 elsewhere.
+        recency: of the same pairs, 1 for the newest of its user, 2 for the one before, and so on;
+            None where a pair has no time.
     """
 
     user_ids: tuple[str, ...]
     project_ids: tuple[str, ...]
     user_items: sparse.csr_matrix
+    recency: sparse.csr_matrix | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.user_ids), len(self.project_ids))
@@ -35,10 +38,11 @@ class InteractionMatrix:
 
 
 def build_matrix(pairs: pl.DataFrame, user_ids: tuple[str, ...] | None = None) -> InteractionMatrix:
-    """The matrix of `user_id, project_id, confidence` rows.
+    """The matrix of `user_id, project_id, confidence` rows, and their order in time.
 
     Args:
-        pairs: one row per observed pair.
+        pairs: one row per observed pair; of `occurred_at`, where there is such a column, equal
+            times are put in order by project id.
         user_ids: rows to use, sorted; pairs of other users are left out. None: those that occur.
 
     Returns:
@@ -62,7 +66,21 @@ def build_matrix(pairs: pl.DataFrame, user_ids: tuple[str, ...] | None = None) -
             f"expected one row per (user, project) pair, {pairs.height - matrix.nnz} are repeated. "
             "Sum their confidences first."
         )
-    return InteractionMatrix(tuple(users.to_list()), tuple(projects.to_list()), matrix)
+    recency = None
+    if "occurred_at" in pairs.columns and not pairs["occurred_at"].null_count():
+        recency = sparse.csr_matrix((_recency(pairs), (rows, columns)), shape=matrix.shape)
+    return InteractionMatrix(tuple(users.to_list()), tuple(projects.to_list()), matrix, recency)
+
+
+def _recency(pairs: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    places = (
+        pairs
+        .select("user_id", "project_id", "occurred_at", row=pl.int_range(pl.len()))
+        .sort("occurred_at", "project_id", descending=[True, False])
+        .with_columns(place=pl.int_range(1, pl.len() + 1).over("user_id"))
+        .sort("row")["place"]
+    )
+    return places.to_numpy().astype(np.float32)
 
 
 def _index(ids: pl.Series, vocabulary: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -32,7 +32,8 @@ with counted as (
     select user_id, coalesce(representative, project_id) as project_id, kind, weight, saturation,
            cap,
            fsum("count" * case when half_life_days is null then 1 else
-               pow(2, (epoch(occurred_at) - epoch(newest)) / 86400 / half_life_days) end) as n
+               pow(2, (epoch(occurred_at) - epoch(newest)) / 86400 / half_life_days) end) as n,
+           min(occurred_at) as first
     from raw_interactions
     join weighed_kinds using (kind)
     left join representative_of using (project_id)
@@ -44,7 +45,8 @@ with counted as (
 )
 select user_id, project_id,
        1 + ? * fsum(weight * case saturation
-           when 'log1p' then ln(1 + n) when 'cap' then least(n, cap) else n end) as confidence
+           when 'log1p' then ln(1 + n) when 'cap' then least(n, cap) else n end) as confidence,
+       min(first) as occurred_at
 from counted
 group by all
 """
@@ -65,7 +67,9 @@ def weigh(
     owner_users: pl.DataFrame,
     config: PruningConfig,
 ) -> int:
-    """Make the temporary table `kept_pairs(user_id, project_id, confidence FLOAT)`.
+    """Make the temporary table `kept_pairs(user_id, project_id, confidence FLOAT, occurred_at)`.
+
+    The time of a pair is that of its first event.
 
     Args:
         con: an open connection that sees the table `raw_interactions`.
@@ -143,7 +147,7 @@ def _limit(con: duckdb.DuckDBPyConnection, largest: float) -> int:
     [(n_limited,)] = con.execute(above, [largest]).fetchall()
     con.execute(
         "create or replace temp table kept_pairs as select user_id, project_id, "
-        "least(confidence, ?)::float as confidence from kept_pairs",
+        "least(confidence, ?)::float as confidence, occurred_at from kept_pairs",
         [largest],
     )
     if n_limited:

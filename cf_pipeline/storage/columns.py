@@ -29,7 +29,8 @@ METRICS = frozenset({
     "mean_class_accuracy",
 })
 SPLITS = frozenset({"train", "validation", "test"})
-FACTOR_MODELS = frozenset({"factors", "item_knn", "popularity"})
+FACTOR_MODELS = frozenset({"factors", "item_knn", "ease", "popularity"})
+PROTOCOLS = frozenset({"newest_events", "hidden_events", "new_users"})
 COVER_STATUSES = frozenset({"ok", "missing", "unreadable"})
 SIDES = frozenset({"user", "project"})
 WORD_SOURCES = frozenset({"tag", "title", "board", "field", "subfield"})
@@ -49,6 +50,13 @@ SPLIT = required("split", "VARCHAR", "Side of the held-out rule.", SPLITS)
 MEASURE = required("measure", "VARCHAR", "How similarity is judged.", MEASURES)
 METRIC = required("metric", "VARCHAR", "What was measured.", METRICS)
 VALUE = Column("value", "DOUBLE", "The estimate, a share between 0 and 1.")
+PROTOCOL = required(
+    "protocol",
+    "VARCHAR",
+    "What was hidden: each user's newest events, some by hash, or some of users never seen.",
+    PROTOCOLS,
+)
+N_USERS = Column("n_users", "BIGINT", "Users the mean is over.")
 TASK = required("task", "VARCHAR", "Name of the labelled set.")
 IMAGE = required("image_id", "VARCHAR", "Outside key of the image within its task.")
 LOW = Column("low", "DOUBLE", "Lower end of the 95 % interval.")

@@ -61,7 +61,12 @@ INTERACTIONS = (
     Table(
         "pruned_matrix",
         "The user-project matrix after both cuts, one row per stored entry.",
-        (USER, PROJECT, required("confidence", "FLOAT", "Weighted strength, above 0.")),
+        (
+            USER,
+            PROJECT,
+            required("confidence", "FLOAT", "Weighted strength, above 0."),
+            Column("occurred_at", "TIMESTAMP", "Time of the first event, UTC; null where unknown."),
+        ),
         key=("user_id", "project_id"),
     ),
     Table(

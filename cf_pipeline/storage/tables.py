@@ -38,6 +38,7 @@ _COMPANIONS = {
     "raw_interactions": ("raw_interactions_rejected",),
     "raw_projects": ("raw_projects_rejected",),
     "latent_clusters": ("cluster_words",),
+    "factor_scores": ("factor_differences",),
     "training_set": ("validation_relevances",),
     "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),

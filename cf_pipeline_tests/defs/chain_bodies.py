@@ -27,7 +27,10 @@ def pruned_matrix(stage: Stage) -> Output:
     train = stage.frame("project_split", "project_id", where="split = 'train'")
     # Everybody is as sure as the next.
     rows = train.select(
-        pl.lit(WHO).alias("user_id"), "project_id", confidence=pl.lit(1.0, pl.Float32)
+        pl.lit(WHO).alias("user_id"),
+        "project_id",
+        confidence=pl.lit(1.0, pl.Float32),
+        occurred_at=pl.lit(None, pl.Datetime("us")),
     )
     return Output({"pruned_matrix": rows}, shown)
 

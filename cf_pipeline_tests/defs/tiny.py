@@ -39,7 +39,12 @@ def factor_scores(stage: Stage) -> Output:
     """As many users as there are projects."""
     n_users = stage.frame("project_split").height
     row = {"model": "factors", "metric": "recall_at_20", "value": 0.5, "low": 0.4, "high": 0.6}
-    return Output({"factor_scores": pl.DataFrame([{**row, "n_users": n_users}])})
+    row |= {"protocol": "hidden_events", "denominator": "all"}
+    scores = pl.DataFrame([{**row, "n_users": n_users}])
+    differences = scores.drop("value", "denominator").with_columns(
+        reference=pl.lit("popularity"), difference=pl.lit(0.1)
+    )
+    return Output({"factor_scores": scores, "factor_differences": differences})
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.definitions import defs
 from cf_pipeline.defs.running import RunOutcome, Wanted, run_pipeline
 from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.factorization.holding_out import of_known_users
 from cf_pipeline.factorization.placing import train_matrix
-from cf_pipeline.factorization.ranking import hold_out, rank_users
+from cf_pipeline.factorization.ranking import rank_users
 from cf_pipeline.models.scoreboards import scores_of
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
@@ -105,10 +106,12 @@ class PlantedRun:
         config: FactorizationConfig = resolve(Choices.read(self.home.config_path)).factorization
         warehouse = self.warehouse
         matrix = train_matrix(warehouse.frame("pruned_matrix"), warehouse.frame("project_split"))
-        holdout = hold_out(matrix, config.holdout, config.seed)
-        truth = self.world.scores(matrix.user_ids, matrix.project_ids)
-        best = rank_users(holdout, lambda a, b: truth[a:b], matrix.user_ids, config.seed)
-        scores = warehouse.frame("factor_scores").filter(model="factors", metric="recall_at_20")
+        question = of_known_users(matrix, config.holdout, config.max_users, config.seed)
+        truth = self.world.scores(question.user_ids, matrix.project_ids)
+        best = rank_users(question, lambda a, b: truth[a:b], config.seed)
+        scores = warehouse.frame("factor_scores").filter(
+            protocol=question.protocol, model="factors", metric="recall_at_20"
+        )
         return float(scores["value"][0] / np.nanmean(best[:, 0]))
 
     def _cosine_to_truth(self) -> float:

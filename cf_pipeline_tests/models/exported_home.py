@@ -121,7 +121,12 @@ def _publish_data(trained: TrainedHome, world: Examples) -> None:
     trained.publish("covers", covers=covers)
     splits = pl.DataFrame({"project_id": ids, "split": _splits()})
     trained.publish("project_split", project_split=splits)
-    matrix = events.select("user_id", "project_id", confidence=pl.lit(1.0, pl.Float32))
+    matrix = events.select(
+        "user_id",
+        "project_id",
+        confidence=pl.lit(1.0, pl.Float32),
+        occurred_at=pl.lit(None, pl.Datetime("us")),
+    )
     trained.publish("pruned_matrix", pruned_matrix=matrix)
     factors = pl.DataFrame({
         "side": "project",

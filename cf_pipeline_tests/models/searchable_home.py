@@ -117,7 +117,9 @@ class SearchableHome(TrainedHome):
         }
         pairs = [(user, project, 2.0) for user, came in self.came_for.items() for project in came]
         columns = ["user_id", "project_id", "confidence"]
-        matrix = pl.DataFrame(pairs, schema=columns, orient="row")
+        matrix = pl.DataFrame(pairs, schema=columns, orient="row").with_columns(
+            occurred_at=pl.lit(None, pl.Datetime("us"))
+        )
         self.publish("pruned_matrix", pruned_matrix=matrix)
         ids = {"user": USERS, "project": PROJECTS[:-1]}
         rows = pl.concat([

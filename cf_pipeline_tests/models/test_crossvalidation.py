@@ -48,7 +48,12 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     def run(home: Home, assets: Sequence[str]) -> None:
         started.append((home.path.name, list(assets)))
         if home.path.name == "common":
-            rows = pl.DataFrame({"user_id": ["u"], "project_id": ["p"], "confidence": [1.0]})
+            rows = pl.DataFrame({
+                "user_id": ["u"],
+                "project_id": ["p"],
+                "confidence": [1.0],
+                "occurred_at": [None],
+            })
             TrainedHome(home).publish("pruned_matrix", version="made here", pruned_matrix=rows)
         else:
             ran_fold(home)
@@ -95,7 +100,12 @@ def test_started_again_folds_begin_with_what_the_home_or_an_earlier_start_has(
     folds: Folds, runs: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = TrainedHome(folds.home)
-    rows = pl.DataFrame({"user_id": ["u"], "project_id": ["p"], "confidence": [1.0]})
+    rows = pl.DataFrame({
+        "user_id": ["u"],
+        "project_id": ["p"],
+        "confidence": [1.0],
+        "occurred_at": [None],
+    })
     trained.publish("pruned_matrix", version="of the home", pruned_matrix=rows)
     monkeypatch.setattr(module, "_run", lambda home, assets: None)
     folds.compute_common()

@@ -18,7 +18,12 @@ from cf_pipeline.storage.history import version_record
 from cf_pipeline.storage.records import AssetRecord
 from cf_pipeline_tests.models.trained_home import TrainedHome
 
-MATRIX = pl.DataFrame({"user_id": ["u"], "project_id": ["1"], "confidence": [1.0]})
+MATRIX = pl.DataFrame({
+    "user_id": ["u"],
+    "project_id": ["1"],
+    "confidence": [1.0],
+    "occurred_at": [None],
+})
 
 
 def publish_matrix(trained: TrainedHome, version: str, **metadata: Any) -> AssetRecord:

@@ -122,7 +122,7 @@ CHANGES_NOTHING = {
     "a module's docstring": ("interactions/pruning.py", "Cutting off", "Taking away"),
     "a comment": ("interactions/pruning.py", "# Users first", "# At first users"),
     "an annotation of an argument": (
-        "factorization/als.py", "matrix, regularization: float", "matrix, regularization: object",
+        "factorization/als.py", "cells: sparse.csr_matrix) -> Doubles", "cells: object) -> Doubles",
     ),
     "the annotation of a result": (
         "vectors.py", "vectors: Matrix) -> Matrix:", "vectors: Matrix):",
@@ -180,10 +180,10 @@ CHANGES = {
         {"trained_cnn", "embeddings", "task_embeddings"},
     ),
     "the chosen factorizer": (
-        ("factorization/als.py", "use_cg=False", "use_cg=True"), FACTORS,
+        ("factorization/als.py", "loss * weight", "2 * loss * weight"), FACTORS,
     ),
     "what the chosen factorizer calls": (
-        ("factorization/als.py", "c - 1", "c - 2"), FACTORS,
+        ("factorization/half_steps.py", "2 * right", "3 * right"), FACTORS,
     ),
     "the chosen task loader": (
         ("benchmark/task_loaders/labels_csv.py", '_SPLITS = ("train", ', '_SPLITS = ('),

@@ -185,6 +185,7 @@ def test_a_published_version_follows_the_rows_and_not_their_types(
                 "user_id": ["u", "v"],
                 "project_id": ["p", "p"],
                 "confidence": pl.Series([0.1, 2.5], dtype=confidence),
+                "occurred_at": pl.Series([None, None], dtype=pl.Datetime("us")),
             })
             rows = rows.reverse() if confidence == pl.Float32 else rows
             written = warehouse.publish(draft("pruned_matrix"), Write({"pruned_matrix": rows}))
