@@ -241,7 +241,10 @@ def test_a_select_meets_the_same_rules(
 
 
 def test_values_out_of_range_are_refused(warehouse: Warehouse, draft: Drafts) -> None:
-    query = "SELECT 'u' AS user_id, 'p' AS project_id, 1e300 AS confidence, NULL::TIMESTAMP AS occurred_at"
+    query = (
+        "SELECT 'u' AS user_id, 'p' AS project_id, 1e300 AS confidence, "
+        "NULL::TIMESTAMP AS occurred_at"
+    )
     with pytest.raises(DataError, match="pruned_matrix cannot be computed"):
         warehouse.publish(draft("pruned_matrix"), Write({"pruned_matrix": query}))
     assert warehouse.tables() == []
