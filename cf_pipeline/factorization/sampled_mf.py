@@ -1,10 +1,11 @@
 """The slide's factorization (Jin 2015): squared error over cells that are known, L2 on both sides.
 
-    sum over cells with V_ui != -1 of (V_ui - y_u x_i)^2 + lambda (sum |y_u|^2 + sum |x_i|^2)
+    sum over cells with V_ui != -1 of (V_ui - y_u x_i)^2 + lambda (|y_u|^2 + |x_i|^2)
 
-Observed cells hold 1, sampled negatives 0, all others -1: they are skipped. The slide says neither
-how many negatives there are nor how they are drawn; both are settings. The cells are drawn once,
-and the two sides are solved by turns, exactly, so that the objective never rises.
+The penalty stands within the sum: a row pays lambda for every cell it has. Observed cells hold 1,
+sampled negatives 0, all others -1: they are skipped. The slide says neither how many negatives
+there are nor how they are drawn; both are settings. The cells are drawn once, and the two sides are
+solved by turns, exactly, so that the objective never rises.
 """
 
 from __future__ import annotations
@@ -28,34 +29,40 @@ class SampledMf(Factorizer):
 
     name: Literal["sampled_mf"] = "sampled_mf"
     regularization: float = Field(
-        1.0, gt=0, description="lambda of the L2 term, not scaled by a row's number of cells."
+        0.03, gt=0, description="lambda of the L2 term, which a row has once for every cell."
     )
     n_iterations: int = Field(20, ge=1, description="From nothing; both half-steps each.")
     warm_iterations: int = Field(5, ge=1, description="From earlier factors.")
     negatives: float = Field(
-        1.0,
+        3.0,
         ge=0,
         description="Negatives for each observed cell. 0 is the slide to the letter: nothing tells "
         "users apart then, and all factors point the same way.",
     )
     drawn: Drawn = Field(
-        "popularity", description="How often a project is drawn: by its users, or all alike."
+        "uniform", description="How often a project is drawn: by its users, or all alike."
     )
 
     def fit(self, user_items: sparse.csr_matrix, fitting: Fitting) -> Factors:
         """See Factorizer; of the confidences it counts alone that they are there."""
         cells = with_negatives(user_items, self.negatives, self.drawn, fitting.seed)
         by_user, by_project = Weighed(cells), Weighed(cells.T.tocsr())
+        of_users, of_projects = (
+            self.regularization * np.diff(side.targets.indptr) for side in (by_user, by_project)
+        )
         start = fitting.start or self.initial(cells.shape, fitting)
         users, projects = own_copies(start, cells.shape, fitting)
         threads, seen = fitting.threads or os.cpu_count() or 1, []
         n = self.n_iterations if fitting.start is None else self.warm_iterations
         for iteration in range(n):
-            users = least_squares(by_user, projects, self.regularization, threads=threads).factors
-            solved = least_squares(by_project, users, self.regularization, threads=threads)
+            users = least_squares(by_user, projects, of_users, threads=threads).factors
+            solved = least_squares(by_project, users, of_projects, threads=threads)
             projects = solved.factors
-            lengths = sum(float(np.square(f, dtype=np.float64).sum()) for f in (users, projects))
-            seen.append(solved.squared_error + self.regularization * lengths)
+            penalty = sum(
+                float(own @ np.square(factors, dtype=np.float64).sum(axis=1))
+                for own, factors in ((of_users, users), (of_projects, projects))
+            )
+            seen.append(solved.squared_error + penalty)
             fitting.on_iteration(iteration + 1, n, seen[-1])
         return Factors(users, projects, tuple(seen))
 
@@ -77,7 +84,8 @@ class SampledMf(Factorizer):
             n_cells = np.full(len(n_events), self.negatives * fixed.degrees.sum() / fixed.n_others)
         expected = Expected(share, n_cells)
         cells = Weighed(observed, expected=expected)
-        return least_squares(cells, fixed.factors, self.regularization).factors
+        own = self.regularization * (n_events + n_cells)
+        return least_squares(cells, fixed.factors, own).factors
 
     def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:
         """Normal numbers of such a size that an inner product of two rows has variance 1/k."""

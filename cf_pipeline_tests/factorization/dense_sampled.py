@@ -22,7 +22,8 @@ def dense_objective(cells: Dense, users: Dense, projects: Dense, regularization:
     for u, i in np.ndindex(*cells.shape):
         if cells[u, i] != SKIPPED:
             total += (cells[u, i] - users[u] @ projects[i]) ** 2
-    return total + regularization * float(np.square(users).sum() + np.square(projects).sum())
+            total += regularization * float(users[u] @ users[u] + projects[i] @ projects[i])
+    return total
 
 
 def half_step(cells: Dense, fixed: Dense, regularization: float) -> Dense:
@@ -31,6 +32,6 @@ def half_step(cells: Dense, fixed: Dense, regularization: float) -> Dense:
     for row in cells:
         known = row != SKIPPED
         v = fixed[known]
-        left = v.T @ v + regularization * np.eye(fixed.shape[1])
-        rows.append(np.linalg.solve(left, v.T @ row[known]))
+        left = v.T @ v + regularization * len(v) * np.eye(fixed.shape[1])
+        rows.append(np.linalg.solve(left, v.T @ row[known]) if len(v) else 0 * fixed[0])
     return np.array(rows)

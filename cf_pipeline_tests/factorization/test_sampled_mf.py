@@ -17,7 +17,7 @@ from cf_pipeline.factorization.negatives import with_negatives
 from cf_pipeline.factorization.sampled_mf import SampledMf
 from cf_pipeline_tests.factorization.dense_sampled import SKIPPED, dense_objective, half_step
 
-SMALL = SampledMf(regularization=0.5, n_iterations=6)
+SMALL = SampledMf(regularization=0.1, negatives=1.0, drawn="popularity", n_iterations=6)
 
 
 def events(seed: int = 0, shape: tuple[int, int] = (30, 20), share: float = 0.2):
@@ -70,7 +70,7 @@ def test_the_objective_equals_its_sum_over_cells_and_never_rises() -> None:
     found = factorize(matrix)
     cells = as_cells(with_negatives(matrix, 1.0, "popularity", 0))
     users, projects = (f.astype(np.float64) for f in (found.user_factors, found.item_factors))
-    expected = dense_objective(cells, users, projects, 0.5)
+    expected = dense_objective(cells, users, projects, 0.1)
     assert found.objective[-1] == pytest.approx(expected, rel=1e-5)
     assert len(found.objective) == 6
     assert all(b <= a * (1 + 1e-6) for a, b in itertools.pairwise(found.objective))
@@ -83,9 +83,11 @@ def test_a_half_step_is_the_reference_half_step(
     monkeypatch.setattr(half_steps, "_NUMBERS_AT_ONCE", at_once)
     cells = with_negatives(events(3, (60, 40)), 2.0, "uniform", 1)
     fixed = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
-    solved = least_squares(Weighed(cells), fixed, 0.7, threads=2)
+    solved = least_squares(
+        Weighed(cells), fixed, 0.07 * np.diff(cells.indptr).astype(np.float64), threads=2
+    )
     wide = fixed.astype(np.float64)
-    expected = half_step(as_cells(cells), wide, 0.7)
+    expected = half_step(as_cells(cells), wide, 0.07)
     np.testing.assert_allclose(solved.factors, expected, atol=1e-5)
     error = dense_objective(as_cells(cells), expected, wide, 0.0)
     assert solved.squared_error == pytest.approx(error, rel=1e-5)
@@ -115,6 +117,7 @@ def test_it_goes_on_where_it_was_left() -> None:
 def test_without_negatives_all_point_the_same_way() -> None:
     """The slide to the letter: one direction explains cells that all hold 1."""
     matrix = events(6, (200, 80))
+    # The start points anywhere, and is forgotten the sooner the larger lambda is.
     literal = factorize(matrix, SampledMf(negatives=0.0, n_iterations=30), n_factors=8)
     drawn = factorize(matrix, SampledMf(n_iterations=30), n_factors=8)
 
@@ -134,7 +137,7 @@ def test_a_train_row_is_placed_near_its_factor(drawn: Any, side: Any) -> None:
     rng = np.random.default_rng(0)
     group = np.equal.outer(rng.integers(3, size=300), rng.integers(3, size=200))
     matrix = sparse.csr_matrix((group & (rng.random(group.shape) < 0.3)).astype(np.float32))
-    method = SampledMf(drawn=drawn, regularization=0.5)
+    method = SampledMf(drawn=drawn, negatives=1.0, regularization=0.01)
     found = factorize(matrix, method, n_factors=4)
     fixed_is_user = side == "project"
     factors = found.user_factors if fixed_is_user else found.item_factors
