@@ -23,6 +23,7 @@ from cf_pipeline.cli import (
     searching,
     serving,
     showing,
+    tuning,
     validating,
 )
 from cf_pipeline.cli.console import out
@@ -60,6 +61,7 @@ for command in (
     models.lineage,
 ):
     app.command()(command)
+app.add_typer(tuning.tune, name="tune")
 
 
 @app.callback()

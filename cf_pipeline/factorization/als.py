@@ -11,7 +11,7 @@ fight over the cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.errors import DataError
-from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed
+from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed, OneOf, Range
 from cf_pipeline.factorization.half_steps import Weighed, least_squares
 from cf_pipeline.factorization.penalties import (
     Bucket,
@@ -94,6 +94,14 @@ class Als(Factorizer):
             rng.random((n, fitting.n_factors), dtype=np.float32) * np.float32(0.01) for n in shape
         )
         return users, items
+
+    def search_space(self) -> Mapping[str, Range | OneOf]:
+        """lambda, and the weight of what was not observed; the exponent stays as configured."""
+        scaled = Range(0.001, 0.1)
+        return {
+            "regularization": scaled if self.regularization_exponent else Range(0.01, 100.0),
+            "unobserved_weight": Range(0.01, 1.0),
+        }
 
     def _penalties(self, cells: sparse.csr_matrix) -> Doubles:
         weights = row_weights(cells, self.unobserved_weight)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, SerializeAsAny
 
@@ -76,6 +76,19 @@ class Fixed:
     n_others: int
 
 
+class Range(NamedTuple):
+    """A setting's values to search among, both ends in, as likely at any order of magnitude."""
+
+    low: float
+    high: float
+
+
+class OneOf(NamedTuple):
+    """A setting's values to search among, without an order."""
+
+    values: tuple[str | int, ...]
+
+
 class Factorizer(Method):
     """Base of the methods that factorize; its fields are their settings."""
 
@@ -110,6 +123,10 @@ class Factorizer(Method):
         None, the default: it cannot start from earlier factors, and a warm start is a cold one.
         """
         return None
+
+    def search_space(self) -> Mapping[str, Range | OneOf]:
+        """Settings that `cf-pipeline tune factors` searches among; none, the default: no search."""
+        return {}
 
 
 FACTORIZERS = Registry(

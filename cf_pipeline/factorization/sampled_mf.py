@@ -11,13 +11,14 @@ solved by turns, exactly, so that the objective never rises.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 from scipy import sparse
 
-from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed
+from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, Fixed, OneOf, Range
 from cf_pipeline.factorization.half_steps import Expected, Weighed, least_squares
 from cf_pipeline.factorization.negatives import Drawn, with_negatives
 from cf_pipeline.factorization.starting import own_copies
@@ -86,6 +87,14 @@ class SampledMf(Factorizer):
         cells = Weighed(observed, expected=expected)
         own = self.regularization * (n_events + n_cells)
         return least_squares(cells, fixed.factors, own).factors
+
+    def search_space(self) -> Mapping[str, Range | OneOf]:
+        """lambda, how many negatives, and how they are drawn."""
+        return {
+            "regularization": Range(0.003, 0.3),
+            "negatives": Range(0.5, 8.0),
+            "drawn": OneOf(("popularity", "uniform")),
+        }
 
     def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:
         """Normal numbers of such a size that an inner product of two rows has variance 1/k."""

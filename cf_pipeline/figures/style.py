@@ -79,9 +79,12 @@ def whole_numbers(axis: Axis) -> None:
     plain_numbers(axis)
 
 
-def log_ticks(axes: Axes) -> None:
-    """Both axes logarithmic, with plain numbers at powers of ten."""
-    for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+def log_ticks(axes: Axes, which: Literal["x", "y", "both"] = "both") -> None:
+    """Axes logarithmic, with plain numbers at powers of ten."""
+    scales = {"x": (axes.xaxis, axes.set_xscale), "y": (axes.yaxis, axes.set_yscale)}
+    for name, (axis, scale) in scales.items():
+        if which not in (name, "both"):
+            continue
         scale("log")
         axis.set_major_locator(LogLocator(numticks=8))
         axis.set_minor_formatter(NullFormatter())
