@@ -17,13 +17,12 @@ from scipy import sparse, stats
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.feature_sets import (
     CHANCE,
-    IMAGENET,
     LATENT_FACTORS,
     POPULARITY,
     ordered,
 )
 from cf_pipeline.benchmark.inputs import ColdStartInputs, PoolInputs, train_ids
-from cf_pipeline.benchmark.pool import Pool, build_pool
+from cf_pipeline.benchmark.pool import Pool, build_pool, with_vectors
 from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.intervals import group_bootstrap
@@ -89,7 +88,8 @@ def cold_start_table(
         DataError: nobody came for a held-out project, or a vector is missing.
     """
     judged, features = inputs.judged, inputs.features
-    catalog, truth = judged.catalog(), build_truth(judged.events)
+    truth = build_truth(judged.events)
+    catalog = with_vectors(judged.catalog(), features[inputs.frozen])
     known, rules = train_ids(catalog), judged.pool_rules(config)
     halves = {
         split: _cold_start(inputs, build_pool(truth, catalog, split, rules), known, config)
@@ -101,13 +101,14 @@ def cold_start_table(
     k = NEIGHBOURS[0]
     for split, half in halves.items():
         tried = NEIGHBOURS if split == _SPLITS[0] else (k,)
-        near = {n: _neighbours(half, features[IMAGENET], known, n) for n in tried}
+        near = {n: _neighbours(half, features[inputs.frozen], known, n) for n in tried}
         if len(tried) > 1:
             aucs = {
                 n: float(np.nanmean(_measured(half, s, config.seed)[:, 0])) for n, s in near.items()
             }
             k = max(NEIGHBOURS, key=lambda n: aucs[n])
-        scores = {**_placed(half, judged, features), IMAGENET: near[k], **_controls(half)}
+        placed = {n: v for n, v in features.items() if n != inputs.frozen}
+        scores = {**_placed(half, judged, placed), inputs.frozen: near[k], **_controls(half)}
         measured = {n: _measured(half, scores[n], config.seed) for n in ordered(scores)}
         rows.append(_rows(half, measured, config))
         done += len(half.user_ids)
@@ -150,8 +151,7 @@ def _placed(
     Some have the mean of the train factors in them and some not: it adds the same to all scores of
     a user.
     """
-    given = {name: v for name, v in features.items() if name != IMAGENET}
-    given[LATENT_FACTORS] = judged.factors
+    given = {**features, LATENT_FACTORS: judged.factors}
     return {name: _products(half, v.rows(half.project_ids)) for name, v in given.items()}
 
 

@@ -24,7 +24,8 @@ COLLABORATIVE, PREDICTED_FACTORS = "collaborative", "predicted_factors"
 ENSEMBLE = "ensemble"
 LATENT_FACTORS = "latent_factors"
 OUTSIDE_TABLE = "simple_embeddings"
-"""Where feature sets from outside stand, beside the simple ones that ship."""
+"""Where feature sets of outside classes stand, beside the simple ones that ship."""
+USER_TABLE, RIDGE_TABLE = "user_embeddings", "ridge_embeddings"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,25 @@ def feature_set(name: str) -> FeatureSet:
     """The row of that name; what does not ship is scored as it is, as a reference."""
     outside = FeatureSet(name, OUTSIDE_TABLE, is_reference=True)
     return _BY_NAME.get(name, outside)
+
+
+def frozen_among(names: Collection[str]) -> str:
+    """The features that nothing here was learned in: ImageNet's, or else the user's own."""
+    theirs = sorted(n for n in names if n not in _BY_NAME and not n.endswith("_ridge"))
+    return theirs[0] if IMAGENET not in names and theirs else IMAGENET
+
+
+def ridges(sources: Collection[str]) -> dict[str, str]:
+    """Ridge to the features that it maps, of those that are there."""
+    shipped = {ridge: source for ridge, source in RIDGES.items() if source in sources}
+    others = sorted(name for name in sources if name not in _BY_NAME)
+    return shipped | {f"{name}_ridge": name for name in others}
+
+
+def brought(name: str) -> tuple[FeatureSet, FeatureSet]:
+    """The rows of vectors that the user brings: as they are, and their ridge."""
+    own = FeatureSet(name, USER_TABLE, is_reference=True)
+    return own, FeatureSet(f"{name}_ridge", RIDGE_TABLE, is_reference=True)
 
 
 def ordered(names: Collection[str]) -> list[str]:

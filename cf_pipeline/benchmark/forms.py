@@ -6,7 +6,7 @@ and what was known already make different mistakes. The verdict stays with a lay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,11 @@ def form(name: str) -> Form:
     return _BY_NAME[name]
 
 
+def forms_of(feature_sets: Collection[str]) -> tuple[Form, ...]:
+    """The candidates whose parts are there."""
+    return tuple(form for form in FORMS if form.beside is None or form.beside in feature_sets)
+
+
 def form_table(values: QueryValues, measures: ChoiceMeasures) -> pl.DataFrame:
     """Every form with what validation makes of it, the best marked.
 
@@ -71,7 +76,8 @@ def form_table(values: QueryValues, measures: ChoiceMeasures) -> pl.DataFrame:
     Returns:
         Rows of FORM_SCHEMA.
     """
-    best = best_of(values, [each.name for each in FORMS], measures)
+    tried = [each for each in FORMS if each.name in values.feature_sets]
+    best = best_of(values, [each.name for each in tried], measures)
     answered = int((~np.isnan(values.values[measures.first])).all(axis=1).sum())
     rows = [
         {
@@ -81,6 +87,6 @@ def form_table(values: QueryValues, measures: ChoiceMeasures) -> pl.DataFrame:
             "n_queries": answered,
             "exported": each.name == best,
         }
-        for each in FORMS
+        for each in tried
     ]
     return pl.DataFrame(rows, schema=FORM_SCHEMA)

@@ -16,21 +16,28 @@ from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.feature_sets import (
     EMBEDDED,
     IMAGENET,
+    LAYERS,
     OUTSIDE_TABLE,
     PREDICTED_FACTORS,
     RIDGES,
     SHIPPED,
+    USER_TABLE,
     FeatureSet,
+    brought,
     feature_set,
+    frozen_among,
 )
 from cf_pipeline.benchmark.features import Form, as_compared
-from cf_pipeline.benchmark.pool import PoolRules, build_catalog
+from cf_pipeline.benchmark.pool import PoolRules, build_catalog, with_vectors
 from cf_pipeline.benchmark.truth import truth_events, united_projects
 from cf_pipeline.errors import DataError
 from cf_pipeline.interactions.owners import owner_users
 from cf_pipeline.interactions.pruning import representatives
 from cf_pipeline.sql import equals
 from cf_pipeline.vectors import IndexedVectors, indexed
+
+_PLACING = (IMAGENET, *RIDGES, PREDICTED_FACTORS)
+"""What places a project that nobody came for."""
 
 
 class ReadTable(Protocol):
@@ -145,7 +152,8 @@ class SimilarityInputs:
     features: Mapping[str, IndexedVectors]
 
     def __post_init__(self) -> None:
-        required = [row.name for row in EMBEDDED]
+        needed = [row.name for row in EMBEDDED]
+        required = needed if IMAGENET in self.features else list(LAYERS)
         missing = [name for name in required if name not in self.features]
         if missing:
             raise DataError(
@@ -165,7 +173,7 @@ class SimilarityInputs:
         Raises:
             DataError: a table, column or feature set is missing, or no event is left.
         """
-        rows = (*EMBEDDED, *_from_outside(frame))
+        rows = (*_embedded(frame), *_from_outside(frame))
         return cls(
             PoolInputs.read(frame, rules), {row.name: _vectors(frame, row, model) for row in rows}
         )
@@ -178,12 +186,15 @@ class ColdStartInputs:
     Attributes:
         judged: who is judged, and by what.
         users: latent factors of users.
-        features: `imagenet` as it is compared, and whatever predicts factors less their mean.
+        features: the frozen ones as they are compared, and whatever predicts factors less their
+            mean.
+        frozen: whose neighbours are asked: `imagenet`, or vectors from outside.
     """
 
     judged: PoolInputs
     users: IndexedVectors
     features: Mapping[str, IndexedVectors]
+    frozen: str = IMAGENET
 
     @classmethod
     def read(
@@ -202,11 +213,14 @@ class ColdStartInputs:
         """
         judged = PoolInputs.read(frame, rules)
         users = frame("latent_factors", "id", "factors", where=equals("side", "user"))
-        names = (IMAGENET, *RIDGES, PREDICTED_FACTORS)
-        features = {name: _vectors(frame, feature_set(name), model) for name in names}
-        train = train_ids(judged.catalog())
-        features[IMAGENET] = as_compared(IMAGENET, features[IMAGENET], train, imagenet_form)
-        return cls(judged, indexed(users, "id", "factors"), features)
+        theirs = [row for name in _own(frame) for row in brought(name)]
+        shipped = [row for row in _embedded(frame) if row.name in _PLACING]
+        rows = shipped if has_covers(frame) else [*theirs, *shipped]
+        features = {row.name: _vectors(frame, row, model) for row in rows}
+        frozen = frozen_among(features)
+        train = train_ids(with_vectors(judged.catalog(), features[frozen]))
+        features[frozen] = as_compared(frozen, features[frozen], train, imagenet_form)
+        return cls(judged, indexed(users, "id", "factors"), features, frozen)
 
 
 def train_ids(catalog: pl.DataFrame) -> tuple[str, ...]:
@@ -224,9 +238,31 @@ def train_ids(catalog: pl.DataFrame) -> tuple[str, ...]:
     return tuple(rows["project_id"].to_list())
 
 
+def has_covers(frame: ReadTable) -> bool:
+    """Whether there are pictures, rather than vectors from outside in their place."""
+    return frame("covers", "project_id", where="path is not null").height > 0
+
+
+def _embedded(frame: ReadTable) -> list[FeatureSet]:
+    """The rows that ship and have vectors: without covers our layers alone."""
+    pictured = has_covers(frame)
+    return [row for row in EMBEDDED if pictured or row.is_layer]
+
+
+def _own(frame: ReadTable) -> list[str]:
+    return frame(USER_TABLE, "feature_set")["feature_set"].unique().sort().to_list()
+
+
 def _from_outside(frame: ReadTable) -> list[FeatureSet]:
     """The feature sets beside those that ship, found where such are written."""
     written = frame(OUTSIDE_TABLE, "feature_set")["feature_set"].unique().sort()
+    own = _own(frame)
+    twice = sorted(set(own) & set(written))
+    if twice:
+        raise DataError(
+            f"the feature sets {twice} are vectors of [[features]] in dataset.toml and classes of "
+            "baselines.extra, too. Give one of them another name."
+        )
     rows = [feature_set(name) for name in written]
     taken = [row.name for row in rows if row in SHIPPED and row.table != OUTSIDE_TABLE]
     if taken:
@@ -234,7 +270,8 @@ def _from_outside(frame: ReadTable) -> list[FeatureSet]:
             f"{OUTSIDE_TABLE} holds the feature sets {taken}, which are rows of the scoreboard "
             "that come from elsewhere. Give yours a name of its own, as user:<name>."
         )
-    return [row for row in rows if row not in SHIPPED]
+    theirs = [row for name in own for row in brought(name)]
+    return [*(row for row in rows if row not in SHIPPED), *theirs]
 
 
 def _vectors(frame: ReadTable, row: FeatureSet, model: str) -> IndexedVectors:

@@ -20,7 +20,7 @@ from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.keyed import id_keys
 from cf_pipeline.metrics.ranking import Flags
 from cf_pipeline.metrics.similarity import CoEngagement
-from cf_pipeline.vectors import Indices
+from cf_pipeline.vectors import IndexedVectors, Indices
 
 READABLE = "ok"
 """Value of `covers.status` for a cover that was opened and checked."""
@@ -150,6 +150,17 @@ def build_catalog(
     return catalog
 
 
+def with_vectors(catalog: pl.DataFrame, *vectors: IndexedVectors) -> pl.DataFrame:
+    """The catalog with those counted as unreadable that lack a vector of one of these.
+
+    A comparison asks every feature set the same queries.
+    """
+    for each in vectors:
+        has = pl.col("project_id").is_in(pl.Series(each.ids, dtype=pl.String).implode())
+        catalog = catalog.with_columns(readable=pl.col("readable") & has)
+    return catalog
+
+
 def build_pool(truth: Truth, catalog: pl.DataFrame, split: str, rules: PoolRules) -> Pool:
     """The pool of one split.
 
@@ -181,7 +192,7 @@ def find_pool(truth: Truth, catalog: pl.DataFrame, split: str, rules: PoolRules)
     table = catalog.filter(pl.col("split") == split).join(degrees, on="project_id", how="left")
     counts = {"projects": table.height}
     for reason, condition in (
-        ("without readable cover", pl.col("readable")),
+        ("without readable cover or vector", pl.col("readable")),
         ("below min_degree", pl.col("degree").fill_null(0) >= rules.min_degree),
         ("without latent_factors", pl.col("has_factors")),
     ):

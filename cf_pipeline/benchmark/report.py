@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import IMAGENET, LATENT_FACTORS, ordered
+from cf_pipeline.benchmark.feature_sets import LATENT_FACTORS, frozen_among, ordered
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.similarity import SimilarityTables
@@ -124,7 +124,9 @@ def summarize_similarity(result: SimilarityTables) -> dict[str, float | str]:
         for row in test.to_dicts()
         if row["value"] is not None
     }
-    titles, rows = scoreboard(result.scores, result.differences, "test", IMAGENET)
+    titles, rows = scoreboard(
+        result.scores, result.differences, "test", frozen_among(result.scores["feature_set"])
+    )
     pools = [
         f"| {row['split']} | {row['condition']} | {row['count']:,} |"
         for row in result.pools.to_dicts()

@@ -15,10 +15,10 @@ import polars as pl
 
 from cf_pipeline.benchmark.choices import ChoiceMeasures, best_of
 from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.feature_sets import RIDGES
+from cf_pipeline.benchmark.feature_sets import USER_TABLE, ridges
 from cf_pipeline.benchmark.features import as_compared
-from cf_pipeline.benchmark.inputs import PoolInputs, train_ids
-from cf_pipeline.benchmark.pool import Pool, build_pool
+from cf_pipeline.benchmark.inputs import PoolInputs, ReadTable, train_ids
+from cf_pipeline.benchmark.pool import Pool, build_pool, with_vectors
 from cf_pipeline.benchmark.queries import QueryCount, score_features
 from cf_pipeline.benchmark.scorers import CosineScorer
 from cf_pipeline.benchmark.truth import build_truth
@@ -49,14 +49,24 @@ class RidgeEmbeddings:
         return pl.DataFrame({"project_id": list(self.vectors.ids), "features": features})
 
 
+def frozen_features(frame: ReadTable) -> pl.DataFrame:
+    """What ridges map: ImageNet's features, and those that the user brings.
+
+    Returns:
+        `project_id, sha256, feature_set, features`.
+    """
+    columns = ("project_id", "sha256", "feature_set", "features")
+    return pl.concat([frame(name, *columns) for name in ("imagenet_embeddings", USER_TABLE)])
+
+
 def ridge_tables(
-    inputs: PoolInputs, imagenet: pl.DataFrame, config: BenchmarkConfig, progress: Progress = silent
+    inputs: PoolInputs, frozen: pl.DataFrame, config: BenchmarkConfig, progress: Progress = silent
 ) -> tuple[pl.DataFrame, dict[str, float]]:
     """Every ridge of the scoreboard.
 
     Args:
         inputs: who trains and who is validated; factors to fit to.
-        imagenet: `project_id, sha256, feature_set, features` of every readable cover.
+        frozen: `project_id, sha256, feature_set, features`, of readable covers.
         config: form of the features, bounds of the pool, triplets, seed.
         progress: hears queries done of queries to do.
 
@@ -67,8 +77,8 @@ def ridge_tables(
         DataError: a vector is missing, or too little is left to fit to or to choose by.
     """
     tables, facts = [], dict[str, float]()
-    for name, source in RIDGES.items():
-        rows = imagenet.filter(feature_set=source)
+    for name, source in ridges(frozen["feature_set"].unique()).items():
+        rows = frozen.filter(feature_set=source)
         vectors = indexed(rows, "project_id", "features")
         fitted = ridge_embeddings(inputs, source, vectors, config, progress)
         hashes = rows.select("project_id", "sha256")
@@ -97,7 +107,7 @@ def ridge_embeddings(
     Raises:
         DataError: a vector is missing, or too little is left to fit to or to choose by.
     """
-    catalog = inputs.catalog()
+    catalog = with_vectors(inputs.catalog(), vectors)
     train = train_ids(catalog)
     features = as_compared(source, vectors, train, config.imagenet_form)
     path = fit_ridge(features.rows(train), inputs.factors.rows(train))

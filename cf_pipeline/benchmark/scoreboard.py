@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import IMAGENET, ordered
+from cf_pipeline.benchmark.feature_sets import frozen_among, ordered
 from cf_pipeline.benchmark.report import HEADLINE
 
 SCORES_SCHEMA = {
@@ -66,7 +66,7 @@ def _factors(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 def _similarity(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     rows, apart = tables["similarity_scores"], tables["similarity_differences"]
-    apart = apart.filter(reference=IMAGENET).select(
+    apart = apart.filter(reference=frozen_among(apart["reference"].unique())).select(
         *("split", "feature_set", "measure", "reference", "difference"),
         difference_low="low",
         difference_high="high",

@@ -20,13 +20,15 @@ from cf_pipeline.benchmark.feature_sets import (
     IMAGENET,
     LATENT_FACTORS,
     LAYERS,
+    SHIPPED,
+    feature_set,
     ordered,
 )
 from cf_pipeline.benchmark.features import as_compared
-from cf_pipeline.benchmark.forms import FORMS, Form, form_table
+from cf_pipeline.benchmark.forms import Form, form_table, forms_of
 from cf_pipeline.benchmark.inputs import SimilarityInputs, train_ids
 from cf_pipeline.benchmark.leaks import popularity_leaks
-from cf_pipeline.benchmark.pool import Pool, build_pool
+from cf_pipeline.benchmark.pool import Pool, build_pool, with_vectors
 from cf_pipeline.benchmark.queries import (
     OnQueries,
     QueryCount,
@@ -92,7 +94,10 @@ def similarity_tables(
         DataError: a column or vector is missing, or too little is left to judge by.
     """
     judged = inputs.judged
-    truth, catalog = build_truth(judged.events), judged.catalog()
+    truth = build_truth(judged.events)
+    # Of a cover all that ships has a vector, and what lacks one is a fault to be told.
+    brought = [v for name, v in inputs.features.items() if feature_set(name) not in SHIPPED]
+    catalog = with_vectors(judged.catalog(), *brought)
     rules = judged.pool_rules(config)
     pools = {split: build_pool(truth, catalog, split, rules) for split in SPLITS}
     train = train_ids(catalog)
@@ -125,7 +130,9 @@ def similarity_tables(
         queries=pl.concat([query_table(v) for v in values]),
         forms=forms,
         leaks=pl.concat([
-            popularity_leaks(pool, {n: features[n].rows(pool.project_ids) for n in _LEAKING})
+            popularity_leaks(
+                pool, {n: features[n].rows(pool.project_ids) for n in _LEAKING if n in features}
+            )
             for pool in pools.values()
         ]),
         chosen=chosen,
@@ -137,7 +144,8 @@ def similarity_tables(
 def _scorers(pool: Pool, features: Mapping[str, IndexedVectors], chosen: str) -> dict[str, Scorer]:
     """Every row of the scoreboard, in its order."""
     vectors = {name: of_set.rows(pool.project_ids) for name, of_set in features.items()}
-    vectors[ENSEMBLE] = Form(chosen, IMAGENET).of(vectors)
+    if IMAGENET in vectors:
+        vectors[ENSEMBLE] = Form(chosen, IMAGENET).of(vectors)
     scorers = control_scorers(pool)
     scorers |= {name: CosineScorer.of(v) for name, v in vectors.items()}
     return {name: scorers[name] for name in ordered(scorers)}
@@ -151,10 +159,10 @@ def _choose(
 ) -> tuple[str, pl.DataFrame]:
     """The layer that is better on the validation pool, and every form that may be exported."""
     measures = ChoiceMeasures.of(pool)
-    vectors = {n: features[n].rows(pool.project_ids) for n in (*LAYERS, IMAGENET)}
+    vectors = {n: features[n].rows(pool.project_ids) for n in (*LAYERS, IMAGENET) if n in features}
     values = score_features(
         pool,
-        {form.name: CosineScorer.of(form.of(vectors)) for form in FORMS},
+        {form.name: CosineScorer.of(form.of(vectors)) for form in forms_of(vectors)},
         (measures.first, measures.second),
         n_triplets=config.n_triplets,
         seed=config.seed,

@@ -150,7 +150,12 @@ def print_what_folds_say(place: Home) -> None:
 
 
 def _print_address(place: Home) -> None:
-    """Where the page lies, last and alone on its line: what one looks at next."""
-    from cf_pipeline.gallery.address import current_page
+    """Where the page lies, last and alone on its line: what one looks at next.
 
-    typer.echo(current_page(place).file.as_uri())
+    Without covers there is none.
+    """
+    from cf_pipeline.gallery.address import current_page
+    from cf_pipeline.models.catalogue import warehouse_of
+
+    if not warehouse_of(place).frame("gallery", ("model_version",)).is_empty():
+        typer.echo(current_page(place).file.as_uri())

@@ -11,6 +11,25 @@ from cf_pipeline.recompute.stage import Output, Stage
 
 @stage_asset(
     group="baselines",
+    parents=("raw_projects",),
+    reads=("dataset.features",),
+    outside=fingerprints.of_features,
+    kinds=("parquet",),
+)
+def user_embeddings(stage: Stage) -> Output:
+    """Vectors of projects that the user brings, as dataset.toml names them.
+
+    Vectors that cannot be used are kept in `user_embeddings_rejected` with the reason.
+    """
+    from cf_pipeline.sources.feature_files import export_features
+
+    project_ids = stage.frame("raw_projects", "project_id")["project_id"]
+    loaded = export_features(stage.dataset, set(project_ids), stage.scratch)
+    return Output(loaded.tables, loaded.summary)
+
+
+@stage_asset(
+    group="baselines",
     parents=("covers",),
     reads=("baselines.imagenet",),
     outside=fingerprints.of_imagenet_weights,
@@ -23,6 +42,8 @@ def imagenet_embeddings(stage: Stage) -> Output:
     """
     from cf_pipeline.models.extraction import embedded_by_imagenet
 
+    if not stage.has_covers:
+        return stage.skipped()
     table, n_computed = embedded_by_imagenet(stage)
     shown = feature_pictures(stage, table.filter(feature_set=IMAGENET), IMAGENET, mapped=0)
     return Output({"imagenet_embeddings": table}, {"covers_embedded": n_computed, **shown})
@@ -45,6 +66,8 @@ def simple_embeddings(stage: Stage) -> Output:
     """Features that learned nothing here: an untrained network, colour, and sets from outside."""
     from cf_pipeline.models.extraction import embedded_by, simple_sets
 
+    if not stage.has_covers:
+        return stage.skipped()
     tables, n_computed = [], 0
     for feature_set in simple_sets(stage.configuration):
         table, n = embedded_by(stage, feature_set)
@@ -59,6 +82,7 @@ def simple_embeddings(stage: Stage) -> Output:
     group="baselines",
     parents=(
         "imagenet_embeddings",
+        "user_embeddings",
         "latent_factors",
         "raw_interactions",
         "raw_projects",
@@ -75,19 +99,21 @@ def simple_embeddings(stage: Stage) -> Output:
     ),
 )
 def ridge_embeddings(stage: Stage) -> Output:
-    """What linear maps from ImageNet features to latent space achieve: the network's floor.
+    """What linear maps from frozen features to latent space achieve: the network's floor.
+
+    Of ImageNet's features, and of those that the user brings.
 
     Fitted on train projects; how strongly they are regularized is chosen on validation.
     """
     from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules
-    from cf_pipeline.benchmark.ridge import ridge_tables
+    from cf_pipeline.benchmark.ridge import frozen_features, ridge_tables
 
     table, facts = ridge_tables(
         PoolInputs.read(stage.frame, TruthRules.of(stage.section("dataset.truth"))),
-        stage.frame("imagenet_embeddings", "project_id", "sha256", "feature_set", "features"),
+        frozen_features(stage.frame),
         stage.configuration.benchmark,
         stage.progress("queries"),
     )
     ridge = table.filter(feature_set=IMAGENET_RIDGE)
-    shown = feature_pictures(stage, ridge, IMAGENET_RIDGE, mapped=0)
+    shown = feature_pictures(stage, ridge, IMAGENET_RIDGE, mapped=0) if stage.has_covers else {}
     return Output({"ridge_embeddings": table}, {**facts, **shown})

@@ -33,7 +33,13 @@ PROTOCOL = (
 
 @stage_asset(
     group="benchmark",
-    parents=(*JUDGED, "imagenet_embeddings", "simple_embeddings", "ridge_embeddings"),
+    parents=(
+        *JUDGED,
+        "imagenet_embeddings",
+        "simple_embeddings",
+        "ridge_embeddings",
+        "user_embeddings",
+    ),
     reads=(*PROTOCOL, "benchmark.imagenet_form"),
     checks=(soundness.protocol_does_not_leak, soundness.scores_are_above_chance),
 )
@@ -160,6 +166,8 @@ def task_embeddings(stage: Stage) -> Output:
     """Every feature set of every labelled image."""
     from cf_pipeline.models.task_features import task_features
 
+    if not stage.has_covers:
+        return stage.skipped(scope=stage.version("trained_cnn"))
     model = stage.version("trained_cnn")
     table, n_computed = task_features(stage, model)
     return Output({"task_embeddings": table}, {"images_embedded": n_computed}, scope=model)
@@ -178,6 +186,8 @@ def benchmark_scores(stage: Stage) -> Output:
     from cf_pipeline.models.tracked import track_evaluation
 
     model = stage.version("trained_cnn")
+    if not stage.has_covers:
+        return stage.skipped(scope=model)
     probes = probe_feature_sets(
         stage.frame("benchmark_tasks"),
         stage.frame("task_embeddings", where=equals("model_version", model)),

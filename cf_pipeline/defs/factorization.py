@@ -1,6 +1,6 @@
 """Group factorization: latent factors and how well they recommend."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import cluster_pictures, factor_facts, picture, space_picture
@@ -78,11 +78,10 @@ def latent_clusters(stage: Stage) -> Output:
     words = words_of_projects(stage.frame("raw_projects"), boards, pattern)
     told = cluster_words(clusters, words, WORDS_SHOWN)
     covers = stage.frame("covers", "project_id", "path", "look_group", where="status = 'ok'")
-    examples = list(cluster_examples(clusters, told, covers))
-    return Output(
-        {"latent_clusters": clusters, "cluster_words": told},
-        {"clusters": len(examples), "words": told.height, **cluster_pictures(examples)},
-    )
+    facts: dict[str, Any] = {"clusters": clusters["cluster"].n_unique(), "words": told.height}
+    if stage.has_covers:
+        facts |= cluster_pictures(list(cluster_examples(clusters, told, covers)))
+    return Output({"latent_clusters": clusters, "cluster_words": told}, facts)
 
 
 @stage_asset(

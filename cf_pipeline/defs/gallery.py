@@ -48,6 +48,8 @@ def gallery(stage: Stage) -> Output:
     from cf_pipeline.figures.embedded import drawn_at
     from cf_pipeline.gallery.making import make_gallery
 
+    if not stage.has_covers:
+        return stage.skipped()
     made = make_gallery(stage, stage.version("trained_cnn"))
     covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
     drawn = picture(drawn_at(made.places, covers, "our features"), "map of covers")

@@ -41,7 +41,7 @@ def raw_projects(stage: Stage) -> Output:
 
 @stage_asset(
     group="interactions",
-    parents=("raw_projects",),
+    parents=("raw_projects", "user_embeddings"),
     reads=("covers", "dataset.covers"),
     outside=fingerprints.of_covers,
     kinds=("image",),
@@ -50,29 +50,33 @@ def raw_projects(stage: Stage) -> Output:
 def covers(stage: Stage) -> Output:
     """Every cover opened and checked, and which of them look alike.
 
-    Unreadable and missing covers are recorded with the reason, never filled in.
+    Unreadable and missing covers are recorded with the reason, never filled in. Where a data set
+    has none, the vectors that it brings count as readable covers.
     """
     from cf_pipeline.figures.panels import retrieval_panel
     from cf_pipeline.sources.files import cover_paths
     from cf_pipeline.storage.file_hashes import hash_files
-    from cf_pipeline.vision.cover_table import build_cover_table, largest_look_groups, summarize
+    from cf_pipeline.vision import cover_table
 
     projects = stage.frame("raw_projects", "project_id", "cover")
+    if not stage.has_covers:
+        table = cover_table.table_of_vectors(projects, stage.own_vectors("sha256"))
+        return Output({"covers": table}, cover_table.summarize(table))
     named = projects.drop_nulls("cover")
     paths = cover_paths(stage.dataset, named["cover"].to_list())
     hashes = hash_files(stage.warehouse, paths)
-    table = build_cover_table(
+    table = cover_table.build_cover_table(
         projects,
         named.select("project_id").with_columns(path=hashes["path"], sha256=hashes["sha256"]),
         stage.configuration.covers,
         threads=stage.configuration.resources.n_threads,
         progress=stage.progress("covers"),
     )
-    rows, captions = largest_look_groups(table)
+    rows, captions = cover_table.largest_look_groups(table)
     panel = retrieval_panel(rows, captions, title="Largest look groups")
     return Output(
         {"covers": table},
-        {**summarize(table), "largest_look_groups": picture(panel, "covers of one look per row")},
+        {**cover_table.summarize(table), "largest_look_groups": picture(panel, "one look a row")},
     )
 
 

@@ -19,6 +19,7 @@ from cf_pipeline.worker import train_in_child
 if TYPE_CHECKING:
     from cf_pipeline.vision.training import Listeners
 
+NO_NETWORK = "no covers: a linear head learned from the vectors of [[features]]"
 History = list[dict[str, float]]
 
 
@@ -73,6 +74,7 @@ def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
     spec = TrainingSpec(
         training_set=stage.scratch / "training_set.parquet",
         relevances=relevances,
+        vectors=None if stage.has_covers else stage.scratch / "training_vectors.parquet",
         vision=stage.configuration.vision,
         device=resources.device,
         threads=resources.n_threads,
@@ -82,6 +84,8 @@ def _spec(stage: Stage, start: Start | None) -> TrainingSpec:
         unfinished=stage.unfinished,
         identity=stage.identity,
     )
+    if spec.vectors is not None:
+        stage.frame("training_vectors").write_parquet(spec.vectors)
     stage.frame("training_set").write_parquet(spec.training_set)
     stage.frame("validation_relevances").write_parquet(relevances)
     return spec
@@ -114,6 +118,7 @@ def training_facts(artifact: Artifact) -> dict[str, Any]:
     manifest = read_manifest(artifact.path)
     return {
         "model_version": artifact.name,
+        **({"skipped": NO_NETWORK} if manifest.reads_vectors else {}),
         "backbone": manifest.backbone["name"],
         "objective": manifest.objective["name"],
         "initial_weights": manifest.initial_weights,

@@ -1,9 +1,12 @@
 """Group vision: what the network may see, the network, and embeddings of every cover."""
 
+import polars as pl
+
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import feature_pictures, picture
 from cf_pipeline.recompute import fingerprints
 from cf_pipeline.recompute.stage import Output, Stage
+from cf_pipeline.storage.tables import TABLES
 from cf_pipeline.vision import soundness
 
 
@@ -16,6 +19,7 @@ from cf_pipeline.vision import soundness
         "pruned_matrix",
         "raw_interactions",
         "raw_projects",
+        "user_embeddings",
     ),
     reads=("dataset.truth",),
     outside=fingerprints.of_cover_folder,
@@ -23,7 +27,8 @@ from cf_pipeline.vision import soundness
 def training_set(stage: Stage) -> Output:
     """Covers and factors of train and validation projects: all that the network learns from.
 
-    Beside them who is relevant to whom among validation projects, by which the epoch is chosen.
+    Beside them who is relevant to whom among validation projects, by which the epoch is chosen;
+    and, where a data set has no covers, the vectors in their place.
     """
     from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules
     from cf_pipeline.benchmark.relevances import validation_relevances
@@ -38,13 +43,25 @@ def training_set(stage: Stage) -> Output:
         project_degrees(stage.frame("pruned_matrix", "user_id", "project_id")),
     )
     counts = dict(table.group_by("split").len().sort("split").iter_rows())
-    sheet = contact_sheet(example_covers(table), columns=20, title="What the network learns from")
+    shown = {}
+    vectors: pl.DataFrame | str = TABLES["training_vectors"].empty_sql()
+    if stage.has_covers:
+        covers = example_covers(table)
+        sheet = contact_sheet(covers, columns=20, title="What the network learns from")
+        shown = {"examples": picture(sheet, "train covers")}
+    else:
+        own = stage.own_vectors("features")
+        vectors = own.join(table.select("project_id"), on="project_id", how="semi")
     inputs = PoolInputs.read(stage.frame, TruthRules.of(stage.section("dataset.truth")))
     relevances = validation_relevances(inputs)
     counts["validation_queries"] = relevances["query_id"].n_unique()
     return Output(
-        {"training_set": table, "validation_relevances": relevances},
-        {**counts, "examples": picture(sheet, "train covers")},
+        {
+            "training_set": table,
+            "validation_relevances": relevances,
+            "training_vectors": vectors,
+        },
+        {**counts, **shown},
     )
 
 
@@ -57,7 +74,10 @@ def training_set(stage: Stage) -> Output:
     checks=(soundness.loss_fell,),
 )
 def trained_cnn(stage: Stage) -> Output:
-    """The network from a cover to its project's place in latent space, at its best epoch."""
+    """The network from a cover to its project's place in latent space, at its best epoch.
+
+    Without covers it is skipped, and a linear head learns from the vectors in their place.
+    """
     from cf_pipeline.defs.training import train_and_track, trained_tables, training_facts
     from cf_pipeline.figures.curves import loss_curves
     from cf_pipeline.vision.checkpoint import read_manifest
@@ -79,7 +99,7 @@ def trained_cnn(stage: Stage) -> Output:
 
 @stage_asset(
     group="vision",
-    parents=("trained_cnn", "covers"),
+    parents=("trained_cnn", "covers", "user_embeddings"),
     runs=("vision.backbone", "vision.objective"),
     kinds=("pytorch",),
     checks=(soundness.embeddings_are_not_alike, soundness.neighbours_are_not_the_same),
@@ -107,7 +127,7 @@ def embeddings(stage: Stage) -> Output:
             "covers_embedded_by_other_models": sum(n for _, n in others.values()),
             "model_version": model,
             "other_models": ", ".join(others) or "none",
-            **feature_pictures(stage, table, "our features"),
+            **(feature_pictures(stage, table, "our features") if stage.has_covers else {}),
         },
         scope=model,
         others={version: {"embeddings": rows} for version, (rows, _) in others.items()},

@@ -82,11 +82,14 @@ def factor_scores(
         DataError: nothing to hide.
     """
     scores, differences = [], []
+    strength: float | None = None
     for ask in (of_known_users, of_new_users):
         question = ask(matrix, holdout, max_users, fitting.seed)
+        if strength is None and len(matrix.project_ids) <= MOST_PROJECTS:
+            strength = _ease_strength(question, fitting.seed)
         per_user = {
             model: rank_users(question, score, fitting.seed)
-            for model, score in _models(question, factorizer, fitting)
+            for model, score in _models(question, factorizer, fitting, strength)
         }
         for model, values in per_user.items():
             scores += _score_rows(question, model, values, fitting.seed)
@@ -139,14 +142,14 @@ def rank_users(question: Question, score: Score, seed: int) -> Floats:
 
 
 def _models(
-    question: Question, factorizer: Factorizer, fitting: Fitting
+    question: Question, factorizer: Factorizer, fitting: Fitting, strength: float | None
 ) -> Iterator[tuple[str, Score]]:
     train, shown = question.train.user_items, question.shown
     yield FACTORS, by_factors(question, factorizer, fitting)
     cosines = project_cosines(train, threads=fitting.threads)
     yield ITEM_KNN, lambda a, b: knn_scores(shown[a:b], cosines)
-    if train.shape[1] <= MOST_PROJECTS:
-        weights = project_weights(train, _ease_strength(question, fitting.seed))
+    if strength is not None:
+        weights = project_weights(train, strength)
         yield EASE, lambda a, b: ease_scores(shown[a:b], weights)
     popularity = np.asarray((train > 0).sum(axis=0), dtype=np.float32).reshape(1, -1)
     yield POPULARITY, lambda a, b: np.repeat(popularity, b - a, axis=0)

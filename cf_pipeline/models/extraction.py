@@ -11,7 +11,7 @@ import polars as pl
 from cf_pipeline.configuration.choices import Configuration
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.sql import equals
-from cf_pipeline.vectors import Matrix
+from cf_pipeline.vectors import Matrix, indexed
 
 if TYPE_CHECKING:
     from cf_pipeline.baselines.feature_set import FeatureSet
@@ -103,9 +103,13 @@ def embedded(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
     columns = ("features", "predicted_factors")
     known = stage.previous_rows("sha256", *columns, where=equals("model_version", model))
     what = f"covers, model {model}"
-    table, n_computed = embed_changed(
-        _readable_covers(stage), known, columns, model_extractor(stage, what, model)
-    )
+    covers = _readable_covers(stage)
+    if stage.has_covers:
+        extract = model_extractor(stage, what, model)
+    else:
+        covers = covers.with_columns(path="project_id")  # what a vector is found by
+        extract = vector_extractor(stage, model)
+    table, n_computed = embed_changed(covers, known, columns, extract)
     return table.with_columns(model_version=pl.lit(model)), n_computed
 
 
@@ -131,6 +135,20 @@ def model_extractor(stage: Stage, what: str, model: str) -> Extract:
         return embed_covers(
             network, checkpoint_input(manifest), paths, execution(stage), stage.progress(what)
         )
+
+    return extract
+
+
+def vector_extractor(stage: Stage, model: str) -> Extract:
+    """What a head on vectors makes of those of projects, whose ids stand where paths would."""
+    from cf_pipeline.vision.checkpoint import load_checkpoint
+    from cf_pipeline.vision.linear import embed_vectors
+
+    network, _ = load_checkpoint(stage.artifacts.find("checkpoint", model))
+    vectors = indexed(stage.own_vectors("features"), "project_id", "features")
+
+    def extract(paths: Sequence[Path]) -> tuple[Matrix, ...]:
+        return embed_vectors(network, vectors.rows([str(path) for path in paths]))
 
     return extract
 

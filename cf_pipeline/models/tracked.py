@@ -66,6 +66,8 @@ def similarity_pictures(
         f"{measure}_bars": score_bars(rows, measure, f"{measure}, test")
         for measure, rows in result.rows_by_measure("test")
     }
+    if not stage.has_covers:
+        return bars
     rows = nearest_by(inputs, result.chosen, stage.configuration.benchmark)
     covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
     panel = retrieval_panel(*panel_rows(rows, dict(covers.iter_rows())))

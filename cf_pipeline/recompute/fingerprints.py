@@ -18,7 +18,9 @@ from cf_pipeline.sources.files import (
     check_contents,
     cover_paths,
     covers_folder,
+    feature_files,
     format_of,
+    ids_file,
     interaction_files,
     project_files,
 )
@@ -98,7 +100,7 @@ def _projects(dataset: Dataset, _: Configuration, __: Warehouse) -> Located:
 
 
 def _cover_folder(dataset: Dataset, _: Configuration, __: Warehouse) -> Located:
-    return Located([], [covers_folder(dataset)])
+    return Located([], [covers_folder(dataset)] if dataset.covers else [])
 
 
 def _vision_weights(_: Dataset, configuration: Configuration, __: Warehouse) -> Located:
@@ -109,7 +111,15 @@ def _imagenet_weights(_: Dataset, configuration: Configuration, __: Warehouse) -
     return Located(configuration.baselines.imagenet.backbone.files(), [])
 
 
+def _features(dataset: Dataset, _: Configuration, __: Warehouse) -> Located:
+    files = [file for one in dataset.features for file in feature_files(dataset, one)]
+    ids = [ids_file(dataset, one) for one in dataset.features if one.ids is not None]
+    return Located([*files, *ids], [])
+
+
 def _covers(dataset: Dataset, _: Configuration, warehouse: Warehouse) -> Located:
+    if dataset.covers is None:
+        return Located([], [])
     named = warehouse.frame("raw_projects", ("project_id", "cover"))["cover"].drop_nulls()
     return Located(cover_paths(dataset, named.to_list()), [covers_folder(dataset)])
 
@@ -136,6 +146,8 @@ of_interactions = SourceFiles(_interactions, check=_check_interactions)
 """The interaction files."""
 of_projects = SourceFiles(_projects, check=_check_projects)
 """The project files."""
+of_features = SourceFiles(_features)
+"""The files of vectors from outside."""
 of_covers = SourceFiles(_covers, by_path=True)
 """Every cover that raw_projects names, and where they lie."""
 of_cover_folder = SourceFiles(_cover_folder, by_path=True)

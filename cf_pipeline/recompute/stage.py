@@ -14,10 +14,11 @@ from cf_pipeline.configuration.choices import Configuration
 from cf_pipeline.recompute.progress import StageProgress
 from cf_pipeline.recompute.staleness import StageSpec, recorded_version
 from cf_pipeline.sources.dataset import Dataset
-from cf_pipeline.sql import literal, path_literal
+from cf_pipeline.sql import equals, literal, path_literal
 from cf_pipeline.storage.artifacts import Artifact, Artifacts
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.records import AssetRecord
+from cf_pipeline.storage.tables import ASSET_TABLES, TABLES
 from cf_pipeline.storage.warehouse import Warehouse
 
 
@@ -157,6 +158,28 @@ class Stage:
         if key not in self.spec.reads:
             raise ValueError(f"{self.asset} does not declare to read {key}")
         return self.dataset.sections()[key]
+
+    @property
+    def has_covers(self) -> bool:
+        """Whether the data set has pictures, rather than vectors from outside in their place."""
+        return self.dataset.covers is not None
+
+    def skipped(self, *, scope: str | None = None) -> Output:
+        """Tables without a row, and why: what looks at pictures has none to look at."""
+        tables = {name: TABLES[name].empty_sql() for name in ASSET_TABLES[self.asset]}
+        reason = "no covers: vectors of [[features]] take their place"
+        self.log.info(f"skipped, {reason}")
+        return Output(tables, {"skipped": reason}, scope=scope)
+
+    def own_vectors(self, *columns: str) -> pl.DataFrame:
+        """`project_id` and columns of `user_embeddings`, of the first set that dataset.toml names.
+
+        It is the one that takes the place of covers.
+        """
+        name = f"user:{self.dataset.features[0].name}"
+        return self.frame(
+            "user_embeddings", "project_id", *columns, where=equals("feature_set", name)
+        )
 
     def frame(self, table: str, *columns: str, where: str | None = None) -> pl.DataFrame:
         """Rows of a parent's table."""

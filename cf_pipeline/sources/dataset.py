@@ -55,7 +55,8 @@ class Dataset(Description):
         return {
             "dataset.interactions": interactions,
             "dataset.projects": self.projects.model_dump(mode="json"),
-            "dataset.covers": self.covers.model_dump(mode="json"),
+            "dataset.covers": self.covers.model_dump(mode="json") if self.covers else {},
+            "dataset.features": {f.name: f.model_dump(mode="json") for f in self.features},
             "dataset.matrix": {
                 "kinds": {
                     name: kind.model_dump(mode="json", exclude={"truth"})

@@ -43,7 +43,9 @@ class ProjectColumns(_Section):
     """Where in a file of projects each value stands."""
 
     project_id: ColumnSpec = Field(description="The same ids as in the interactions.")
-    cover: ColumnSpec = Field(description="Path of the cover below covers.folder.")
+    cover: ColumnSpec | None = Field(
+        None, description="Path of the cover below covers.folder; needed with [covers]."
+    )
     title: ColumnSpec | None = Field(None, description="Shown beside the cover.")
     owners: ColumnSpec | None = Field(None, description="Who made it: one text, or a list.")
     split_group: ColumnSpec | None = Field(
@@ -101,6 +103,11 @@ class Projects(TableFiles):
     """`[projects]`: what there is to know of each project."""
 
     columns: ProjectColumns
+    repeated: Literal["first", "unite"] = Field(
+        "first",
+        description="Of several rows with one id: the first, the others being turned away; or all "
+        "as one project, lists joined and else what the first row with a value says.",
+    )
 
 
 class Kind(KindWeight):
@@ -113,6 +120,31 @@ class Covers(_Section):
     """`[covers]`: where the pictures lie."""
 
     folder: Text = Field(description="Relative to dataset.toml; ${VARIABLES} expand.")
+
+
+class Features(_Section):
+    """`[[features]]`: vectors of projects that come from outside."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field(
+        description="They are the feature set user:<name>; lower case, digits and _."
+    )
+    files: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)] = Field(
+        description="Paths relative to dataset.toml; globs and ${VARIABLES} expand."
+    )
+    format: Literal["parquet", "npy", "records"] | None = Field(
+        None,
+        description="By the suffix where not given: .parquet; .npy, a matrix; .b, records of an "
+        "id and little-endian 32-bit floats, .gz looked through.",
+    )
+    id_column: Text = Field("project_id", description="Of parquet: the column of ids.")
+    vector_column: Text = Field("features", description="Of parquet: the column of vectors.")
+    ids: Text | None = Field(
+        None, description="Of npy: a text file with an id a line, in the order of the rows."
+    )
+    id_bytes: int = Field(8, ge=1, le=4096, description="Of records: bytes of an id.")
+    dimensions: int | None = Field(
+        None, ge=1, description="Of records: floats of a vector, which nothing else says."
+    )
 
 
 class Users(_Section):
@@ -169,7 +201,27 @@ class Description(_Section):
     interactions: Interactions
     kinds: Annotated[dict[Text, Kind], Field(min_length=1)]
     projects: Projects
-    covers: Covers
+    covers: Covers | None = Field(
+        None, description="Where there are none, [[features]] take their place."
+    )
+    features: Annotated[tuple[Features, ...], Field(strict=False)] = ()
     users: Users = Field(default_factory=Users)
     split: Split = Field(default_factory=Split)
     truth: Truth = Field(default_factory=Truth)
+
+    @model_validator(mode="after")
+    def _there_is_something_to_see(self) -> Description:
+        if self.covers is None and not self.features:
+            raise ValueError(
+                "neither [covers] nor [[features]]: expected a folder of pictures, or vectors of "
+                "projects to take their place"
+            )
+        if (self.covers is None) != (self.projects.columns.cover is None):
+            raise ValueError(
+                "[covers] and projects.columns.cover go together: the one says where pictures "
+                "lie, the other which of them is a project's"
+            )
+        names = [features.name for features in self.features]
+        if len(set(names)) < len(names):
+            raise ValueError(f"every [[features]] needs a name of its own, got {names}")
+        return self

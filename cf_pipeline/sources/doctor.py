@@ -21,6 +21,7 @@ from cf_pipeline.sources.findings import (
     boards_findings,
     covers_findings,
     excluded_users_findings,
+    features_findings,
     groups_findings,
     joins_findings,
     kinds_findings,
@@ -64,6 +65,7 @@ def examine(dataset: Dataset, limits: Limits) -> list[Finding]:
             findings.extend(owners_findings(con, dataset))
         if projects:
             findings.extend(covers_findings(con, dataset))
+            findings.extend(features_findings(con, dataset))
             findings.extend(groups_findings(con))
     return findings
 

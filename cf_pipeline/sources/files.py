@@ -17,7 +17,7 @@ from typing import BinaryIO, Literal
 
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.sources.dataset import Dataset
-from cf_pipeline.sources.description import Encoding, FormatName, TableFiles
+from cf_pipeline.sources.description import Encoding, Features, FormatName, TableFiles
 
 Compression = Literal["none", "gzip", "zstd"]
 
@@ -63,12 +63,43 @@ def project_files(dataset: Dataset) -> list[Path]:
     return _matching_files(dataset, "projects", dataset.projects)
 
 
+def feature_files(dataset: Dataset, features: Features) -> list[Path]:
+    """The files of one of `[[features]]`, absolute, sorted, each once.
+
+    Raises:
+        ConfigError: A pattern matches nothing, or a variable is not set.
+    """
+    return _matching_files(dataset, f"features {features.name!r}", features)
+
+
+def ids_file(dataset: Dataset, features: Features) -> Path:
+    """The file of ids beside a matrix of vectors.
+
+    Raises:
+        ConfigError: It is not named or not there.
+    """
+    key = f"features {features.name!r}: ids"
+    if features.ids is None:
+        raise ConfigError(
+            f"{key} is missing in {dataset.path}: a matrix does not say whose its rows are. "
+            "Expected a text file with an id a line."
+        )
+    path = _expand(dataset, key, features.ids)
+    if not path.is_file():
+        raise ConfigError(f"{key} = {features.ids!r} in {dataset.path}: there is no file {path}.")
+    return path
+
+
 def covers_folder(dataset: Dataset) -> Path:
     """The folder of covers.
 
     Raises:
         ConfigError: It is not there, is no folder, or a variable is not set.
     """
+    if dataset.covers is None:
+        raise ConfigError(
+            f"{dataset.path} has no [covers]: it names vectors in their place, and no pictures."
+        )
     folder = _expand(dataset, "covers.folder", dataset.covers.folder)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -163,7 +194,7 @@ def check_contents(path: Path, file_format: FileFormat, encoding: Encoding) -> N
         _expect(_looks_like(head) in possible, path, file_format, head)
 
 
-def _matching_files(dataset: Dataset, key: str, table: TableFiles) -> list[Path]:
+def _matching_files(dataset: Dataset, key: str, table: TableFiles | Features) -> list[Path]:
     found: set[Path] = set()
     for pattern in table.files:
         expanded = _expand(dataset, f"{key}.files", pattern)

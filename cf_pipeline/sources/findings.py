@@ -15,7 +15,8 @@ import duckdb
 
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.sources.dataset import Dataset
-from cf_pipeline.sources.files import cover_paths
+from cf_pipeline.sources.feature_files import batches
+from cf_pipeline.sources.files import cover_paths, feature_files
 from cf_pipeline.sql import literal, written_as
 
 MAX_COVERS_LOOKED_FOR = 20_000
@@ -210,8 +211,39 @@ def groups_findings(con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     yield _looked_at("split", message, bool(with_group or with_owner), remedy)
 
 
+def features_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
+    """Whether vectors from outside are of the projects."""
+    rows = con.execute("SELECT project_id FROM loaded_projects").fetchall()
+    projects = {id_ for (id_,) in rows}
+    for features in dataset.features:
+        ids: set[str] = set()
+        n = 0
+        try:
+            for file in feature_files(dataset, features):
+                for batch in batches(dataset, features, file):
+                    ids.update(batch.ids)
+                    n += len(batch.ids)
+        except (ConfigError, DataError) as error:
+            yield Finding("error", "features", str(error), "See [[features]] in dataset.toml.")
+            continue
+        n_with = len(ids & projects)
+        message = (
+            f"{features.name}: {n:,} vectors; {n_with:,} of {len(projects):,} projects have one"
+        )
+        if not n_with:
+            examples = _some(sorted(ids)[:3])
+            remedy = f"Ids are compared as text, vectors have such as {examples}."
+            yield Finding("error", "features", message, remedy)
+        else:
+            remedy = "Projects without a vector are not compared, and are counted."
+            yield _looked_at("features", message, n_with == len(projects), remedy)
+
+
 def covers_findings(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> Iterator[Finding]:
-    """Whether covers lie where they should."""
+    """Whether covers lie where they should, if there are any."""
+    if dataset.covers is None:
+        yield Finding("ok", "covers", "none: vectors of [[features]] take their place")
+        return
     rows = con.execute("SELECT cover FROM loaded_projects ORDER BY cover").fetchall()
     named = [cover for (cover,) in rows if cover is not None]
     looked_for = named[:: max(1, -(-len(named) // MAX_COVERS_LOOKED_FOR))]

@@ -74,6 +74,7 @@ class JudgedTable:
         reasons: Reason to the condition under which a row is turned away, first match first; over
             our columns, and `in_<column>` for what stood in the file.
         unique: The column whose value no second row may have.
+        unites: Whether rows with one such value are one row, rather than the first of them.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -82,6 +83,7 @@ class JudgedTable:
     specs: Mapping[str, str | None]
     reasons: Mapping[str, str]
     unique: str | None = None
+    unites: bool = False
 
     @property
     def name(self) -> str:
@@ -107,12 +109,14 @@ class JudgedTable:
                 scans.append(_open(self.con, path, table, ledger))
                 if scans[-1].n_rows > ledger.n_broken():
                     self._insert(scans[-1], ledger.current)
-            if self.unique is not None:
+            if self.unique is not None and not self.unites:
                 self._turn_away_repeated(self.unique)
             self._separate(ledger)
         finally:
             ledger.close()
         counts = self._counts(scans)
+        if self.unique is not None and self.unites:
+            self._unite(self.unique)
         self._check(counts, dataset)
         logger.info("%s: read %d, used %d", self.key, counts.read, counts.used)
         return counts
@@ -154,6 +158,23 @@ class JudgedTable:
             f"UPDATE {self.name} SET __cf_reason = '{REPEATED}', __cf_content = {content} "
             f"WHERE __cf_reason IS NULL AND rowid NOT IN (SELECT min(rowid) FROM {self.name} "
             f"WHERE __cf_reason IS NULL GROUP BY {quoted(column)})"
+        )
+
+    def _unite(self, column: str) -> None:
+        """Rows of one value as one, in the place of the first."""
+        parts = {
+            name: f"nullif(list_sort(list_distinct(flatten(list({quoted(name)})))), [])"
+            if kind.endswith("[]")
+            else f"first({quoted(name)} ORDER BY place) FILTER (WHERE {quoted(name)} IS NOT NULL)"
+            for name, kind in self.types.items()
+            if name != column
+        }
+        rest = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in parts.items())
+        ours = ", ".join(map(quoted, self.types))
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {self.name} AS SELECT {ours} FROM ("
+            f"SELECT {quoted(column)}, min(place) AS place, {rest} "
+            f"FROM (SELECT *, rowid AS place FROM {self.name}) GROUP BY ALL) ORDER BY place"
         )
 
     def _separate(self, ledger: Ledger) -> None:

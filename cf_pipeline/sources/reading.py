@@ -133,7 +133,8 @@ def read_projects(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> ReadCount
 
     Creates `loaded_projects` (project_id, cover, title, owners VARCHAR[], split_group, stratum,
     field, subfield, tags VARCHAR[]; all but the first may be NULL) in the order of the files, and
-    `loaded_projects_rejected` as for interactions. Of rows with one id the first is kept.
+    `loaded_projects_rejected` as for interactions. Of rows with one id the first is kept, or all of
+    them are one project, as `repeated` says; all count as used then.
 
     Args:
         con: A connection that may write temporary tables; its own tables are not touched.
@@ -145,7 +146,15 @@ def read_projects(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> ReadCount
     """
     columns = dataset.projects.columns.model_dump()
     reasons = {NO_PROJECT: "project_id IS NULL"}
-    table = JudgedTable(con, "projects", _PROJECT_TYPES, columns, reasons, unique="project_id")
+    table = JudgedTable(
+        con,
+        "projects",
+        _PROJECT_TYPES,
+        columns,
+        reasons,
+        unique="project_id",
+        unites=dataset.projects.repeated == "unite",
+    )
     return table.read(dataset, dataset.projects, project_files(dataset))
 
 

@@ -7,7 +7,15 @@ the same thing twice.
 
 from __future__ import annotations
 
-from cf_pipeline.storage.columns import COVER_STATUSES, PROJECT, REJECTED, SPLIT, USER
+from cf_pipeline.storage.columns import (
+    COVER_STATUSES,
+    FEATURE_SET,
+    FEATURES_LIST,
+    PROJECT,
+    REJECTED,
+    SPLIT,
+    USER,
+)
 from cf_pipeline.storage.schema import Column, Table, required
 
 INTERACTIONS = (
@@ -41,6 +49,18 @@ INTERACTIONS = (
         key=("project_id",),
     ),
     Table("raw_projects_rejected", "Projects turned away.", REJECTED, key=()),
+    Table(
+        "user_embeddings",
+        "Vectors of projects from outside, as [[features]] of dataset.toml names them.",
+        (
+            PROJECT,
+            FEATURE_SET,
+            required("sha256", "VARCHAR", "SHA-256 of the vector's bytes, hexadecimal."),
+            FEATURES_LIST,
+        ),
+        key=("project_id", "feature_set"),
+    ),
+    Table("user_embeddings_rejected", "Vectors turned away.", REJECTED, key=()),
     Table(
         "covers",
         "One cover per project, opened and checked.",

@@ -74,6 +74,12 @@ class Table:
     key: tuple[str, ...]
     scope: str | None = None
 
+    def empty_sql(self) -> str:
+        """A query that gives the columns and no row."""
+        types = {VECTOR: "FLOAT[1]"}
+        columns = (f"NULL::{types.get(c.type, c.type)} AS {c.name}" for c in self.columns)
+        return f"SELECT {', '.join(columns)} WHERE false"
+
     @property
     def order(self) -> tuple[str, ...]:
         """The columns that put rows in the one order in which they are read and hashed."""

@@ -37,9 +37,10 @@ TABLES: dict[str, Table] = {
 _COMPANIONS = {
     "raw_interactions": ("raw_interactions_rejected",),
     "raw_projects": ("raw_projects_rejected",),
+    "user_embeddings": ("user_embeddings_rejected",),
     "latent_clusters": ("cluster_words",),
     "factor_scores": ("factor_differences",),
-    "training_set": ("validation_relevances",),
+    "training_set": ("validation_relevances", "training_vectors"),
     "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),
     "similarity_scores": (

@@ -86,25 +86,16 @@ def _chances(examples: Examples, config: VisionConfig, targets: Tensor) -> Tenso
     return chances / chances.mean()
 
 
-class Validation:
-    """Held-out covers, their folded-in factors, and who is relevant to whom among them."""
+class Judge:
+    """What validation makes of outputs: folded-in factors, and who is relevant to whom."""
 
     def __init__(
         self,
         examples: Examples,
         config: VisionConfig,
-        shape: Shape,
         statistics: Statistics,
         relevances: Relevances | None,
-        execution: Execution,
     ) -> None:
-        self.covers = decode_covers(
-            examples.paths,
-            shape,
-            config.fit,
-            execution.scratch / "validation.covers",
-            n_threads=execution.threads,
-        )
         factors = torch.tensor(examples.factors)
         self.targets = config.objective.targets(factors, statistics)
         # Whatever the targets are, networks tell where covers lie.
@@ -116,19 +107,6 @@ class Validation:
     def merit(self, figures: dict[str, float]) -> float:
         """What is chosen by, more being better: nDCG, or the loss where nobody is queried."""
         return figures[NDCG] if self.chosen_by == NDCG else -figures[LOSS]
-
-    def outputs(
-        self, network: CoverRegressor, normalization: Normalization, device: torch.device
-    ) -> Tensor:
-        """What the head gives for every validation cover, (n, n_outputs), on the CPU."""
-        network.eval()
-        blocks = []
-        with torch.inference_mode():
-            for start in range(0, len(self.covers), self.config.batch_size):
-                block = torch.from_numpy(self.covers[start : start + self.config.batch_size])
-                _, given = network(normalize(block.to(device), normalization))
-                blocks.append(given.cpu())
-        return torch.cat(blocks)
 
     def nearest(self, outputs: Tensor) -> list[list[int]]:
         """A few queries and who is near by predicted factors, see Relevances; nobody: none."""
@@ -164,3 +142,38 @@ class Validation:
         if self.relevances is not None and self.chosen_by == NDCG:
             figures[NDCG] = self.relevances.ndcg(predicted.numpy())
         return figures
+
+
+class Validation(Judge):
+    """Held-out covers beside what they are judged by."""
+
+    def __init__(
+        self,
+        examples: Examples,
+        config: VisionConfig,
+        shape: Shape,
+        statistics: Statistics,
+        relevances: Relevances | None,
+        execution: Execution,
+    ) -> None:
+        super().__init__(examples, config, statistics, relevances)
+        self.covers = decode_covers(
+            examples.paths,
+            shape,
+            config.fit,
+            execution.scratch / "validation.covers",
+            n_threads=execution.threads,
+        )
+
+    def outputs(
+        self, network: CoverRegressor, normalization: Normalization, device: torch.device
+    ) -> Tensor:
+        """What the head gives for every validation cover, (n, n_outputs), on the CPU."""
+        network.eval()
+        blocks = []
+        with torch.inference_mode():
+            for start in range(0, len(self.covers), self.config.batch_size):
+                block = torch.from_numpy(self.covers[start : start + self.config.batch_size])
+                _, given = network(normalize(block.to(device), normalization))
+                blocks.append(given.cpu())
+        return torch.cat(blocks)

@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 
-from cf_pipeline.errors import DataError
+from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.backbones.backbone import BACKBONES
 from cf_pipeline.vision.config import Fit
 from cf_pipeline.vision.geometry import Shape
@@ -66,6 +66,11 @@ class Manifest(BaseModel):
     configuration: dict[str, Any]
     """The resolved section `vision`, as the release that trained it wrote it."""
     torch_version: str
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether it is a head on vectors from outside, and no network."""
+        return bool(self.backbone["name"] == "vectors")
 
     @model_validator(mode="before")
     @classmethod
@@ -168,4 +173,9 @@ def checkpoint_input(manifest: Manifest) -> CoverInput:
         ConfigError: its backbone is gone, or has other settings by now.
     """
     backbone = BACKBONES.choose(manifest.backbone)
+    if manifest.reads_vectors:
+        raise ConfigError(
+            "this model reads vectors from outside: its data set has no covers, and it has learned "
+            "nothing about pictures. Ask for a project by its id."
+        )
     return CoverInput(backbone.normalization(), Shape(*manifest.shape), manifest.fit)

@@ -62,6 +62,33 @@ def build_cover_table(
     )
 
 
+def table_of_vectors(projects: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
+    """Where a data set has no covers: a vector counts as a readable one, equal ones look alike.
+
+    Args:
+        projects: `project_id`, everyone.
+        vectors: `project_id, sha256` of those that have one.
+
+    Returns:
+        What build_cover_table returns, without paths and sizes.
+    """
+    table = projects.select("project_id").join(vectors, on="project_id", how="left")
+    look = pl.col("project_id").min().over("sha256")
+    alike = pl.when(pl.col("sha256").is_not_null()).then(look)
+    return table.sort("project_id").select(
+        "project_id",
+        path=pl.lit(None, pl.String),
+        sha256="sha256",
+        width=pl.lit(None, pl.Int32),
+        height=pl.lit(None, pl.Int32),
+        format=pl.when(pl.col("sha256").is_not_null()).then(pl.lit("vector")),
+        status=pl.when(pl.col("sha256").is_null()).then(pl.lit("missing")).otherwise(pl.lit("ok")),
+        reason=pl.when(pl.col("sha256").is_null()).then(pl.lit("no vector")),
+        look_group=alike,
+        look_component=alike,
+    )
+
+
 def summarize(covers: pl.DataFrame) -> dict[str, float]:
     """Counts by status, and number and largest size of look groups and components."""
     statuses = dict(covers.group_by("status").len().iter_rows())

@@ -32,6 +32,9 @@ class TrainingSpec(BaseModel):
     relevances: Path | None = None
     """Parquet with `query_id, candidate_id, relevance` of validation projects; None: none is
     queried, and validation chooses by the loss."""
+    vectors: Path | None = None
+    """Parquet with `project_id, features` of the same projects, where they have no covers: then a
+    linear head on these is all that is fitted."""
     vision: VisionConfig
     device: str = "auto"
     threads: int = 0
@@ -94,6 +97,8 @@ def run_training(
     from cf_pipeline.vision.examples import TrainingData
     from cf_pipeline.vision.training import Start, train
 
+    if spec.vectors is not None:
+        return _run_linear(spec, spec.vectors, out)
     place = scratch or spec.training_set.parent
     start = None
     if spec.start:
@@ -111,6 +116,24 @@ def run_training(
             listeners=listeners,
             start=start,
             unfinished=_unfinished(spec, execution),
+        )
+    save_checkpoint(out, trained.network, trained.manifest)
+    return [dict(figures) for figures in trained.history]
+
+
+def _run_linear(spec: TrainingSpec, vectors: Path, out: Path) -> History:
+    import polars as pl
+
+    from cf_pipeline.vision.checkpoint import save_checkpoint
+    from cf_pipeline.vision.linear import fit_linear
+
+    assert spec.relevances is not None  # a training set has some, if only without rows
+    with threadpool_limits(limits=1, user_api="blas"):
+        trained = fit_linear(
+            pl.read_parquet(spec.training_set),
+            pl.read_parquet(vectors),
+            pl.read_parquet(spec.relevances),
+            spec.vision,
         )
     save_checkpoint(out, trained.network, trained.manifest)
     return [dict(figures) for figures in trained.history]

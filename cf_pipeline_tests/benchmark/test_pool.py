@@ -47,7 +47,7 @@ def test_each_condition_leaves_out_and_counts() -> None:
     assert pool.project_ids == ("a", "c", "d")
     assert dict(pool.counts) == {
         "projects": 6,
-        "without readable cover": 1,
+        "without readable cover or vector": 1,
         "below min_degree": 0,
         "without latent_factors": 1,
         "same look group as another": 1,
