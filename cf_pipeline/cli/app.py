@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from cf_pipeline.cli import (
+    describing,
     exporting,
     inspecting,
     models,
@@ -51,6 +52,7 @@ for command in (
     validating.crossvalidate,
     inspecting.status,
     inspecting.config,
+    describing.init,
     inspecting.doctor,
     exporting.export,
     showing.gallery,

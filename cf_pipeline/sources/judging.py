@@ -106,7 +106,7 @@ class JudgedTable:
         try:
             for path in files:
                 ledger.begin(_label(dataset, path))
-                scans.append(_open(self.con, path, table, ledger))
+                scans.append(open_table(self.con, path, table, ledger))
                 if scans[-1].n_rows > ledger.n_broken():
                     self._insert(scans[-1], ledger.current)
             if self.unique is not None and not self.unites:
@@ -228,7 +228,9 @@ class JudgedTable:
             )
 
 
-def _open(con: duckdb.DuckDBPyConnection, path: Path, table: TableFiles, ledger: Ledger) -> Scan:
+def open_table(
+    con: duckdb.DuckDBPyConnection, path: Path, table: TableFiles, ledger: Ledger
+) -> Scan:
     """Look through a file once and say how to select from it.
 
     Rows that cannot be taken to pieces go to the ledger, under its current file.

@@ -36,5 +36,5 @@ def test_help_lists_the_commands_as_a_module_too_and_loads_nothing_heavy() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("│ ")}
-    assert {command.split()[0] for command in COMMANDS} <= listed
+    assert {"init", *(command.split()[0] for command in COMMANDS)} <= listed
     assert done.stdout.splitlines()[-1] == "[]"

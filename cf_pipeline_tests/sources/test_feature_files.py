@@ -118,6 +118,7 @@ def test_without_any_the_tables_are_empty(make_dataset: DatasetMaker, tmp_path: 
         ("v.npy", b"no", 'ids = "ids.txt"', "cannot be read as a NumPy matrix"),
         ("v.b", b"", "dimensions = 2", "None of the 0 vectors of user:mine can be used: no rows"),
     ],
+    ids=range(8),
 )
 def test_a_file_that_is_not_what_it_should_be_is_told(
     make_dataset: DatasetMaker, tmp_path: Path, name: str, content: bytes, rest: str, message: str
