@@ -153,7 +153,9 @@ class SimilarityInputs:
 
     def __post_init__(self) -> None:
         needed = [row.name for row in EMBEDDED]
-        required = needed if IMAGENET in self.features else list(LAYERS)
+        # Vectors from outside may stand where ImageNet's features do.
+        replaced = frozen_among(self.features) != IMAGENET
+        required = list(LAYERS) if replaced else needed
         missing = [name for name in required if name not in self.features]
         if missing:
             raise DataError(

@@ -15,7 +15,7 @@ import polars as pl
 
 from cf_pipeline.benchmark.choices import ChoiceMeasures, best_of
 from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.feature_sets import USER_TABLE, ridges
+from cf_pipeline.benchmark.feature_sets import SHIPPED, USER_TABLE, feature_set, ridges
 from cf_pipeline.benchmark.features import as_compared
 from cf_pipeline.benchmark.inputs import PoolInputs, ReadTable, train_ids
 from cf_pipeline.benchmark.pool import Pool, build_pool, with_vectors
@@ -107,7 +107,9 @@ def ridge_embeddings(
     Raises:
         DataError: a vector is missing, or too little is left to fit to or to choose by.
     """
-    catalog = with_vectors(inputs.catalog(), vectors)
+    catalog = inputs.catalog()
+    if feature_set(source) not in SHIPPED:  # of a cover all that ships has a vector
+        catalog = with_vectors(catalog, vectors)
     train = train_ids(catalog)
     features = as_compared(source, vectors, train, config.imagenet_form)
     path = fit_ridge(features.rows(train), inputs.factors.rows(train))

@@ -55,14 +55,16 @@ def stage_asset(
             it depends on.
         outside: files that it reads.
         shown: `runs`, fields whose method it runs whatever that method's settings; `checks`, what
-            its rows must pass; `kinds`, shown beside `duckdb`.
+            its rows must pass; `kinds`, shown beside `duckdb`; `needs_covers`, whether it is
+            skipped where a data set has none.
     """
 
     def wrap(body: Body) -> dg.AssetsDefinition:
         name, runs = body.__name__, tuple(shown.get("runs", ()))
         spec = StageSpec(name, group, tuple(parents), tuple(reads), outside, symbol_of(body), runs)
         STAGES[name] = spec
-        return _dagster_asset(Work(spec, body, shown.get("checks", ())), shown.get("kinds", ()))
+        work = Work(spec, body, shown.get("checks", ()), shown.get("needs_covers", False))
+        return _dagster_asset(work, shown.get("kinds", ()))
 
     return wrap
 

@@ -34,6 +34,7 @@ def user_embeddings(stage: Stage) -> Output:
     reads=("baselines.imagenet",),
     outside=fingerprints.of_imagenet_weights,
     kinds=("pytorch",),
+    needs_covers=True,
 )
 def imagenet_embeddings(stage: Stage) -> Output:
     """Features of a network trained on ImageNet's labels, its weights untouched.
@@ -42,8 +43,6 @@ def imagenet_embeddings(stage: Stage) -> Output:
     """
     from cf_pipeline.models.extraction import embedded_by_imagenet
 
-    if not stage.has_covers:
-        return stage.skipped()
     table, n_computed = embedded_by_imagenet(stage)
     shown = feature_pictures(stage, table.filter(feature_set=IMAGENET), IMAGENET, mapped=0)
     return Output({"imagenet_embeddings": table}, {"covers_embedded": n_computed, **shown})
@@ -61,13 +60,12 @@ def imagenet_embeddings(stage: Stage) -> Output:
         "vision.fit",
     ),
     kinds=("pytorch",),
+    needs_covers=True,
 )
 def simple_embeddings(stage: Stage) -> Output:
     """Features that learned nothing here: an untrained network, colour, and sets from outside."""
     from cf_pipeline.models.extraction import embedded_by, simple_sets
 
-    if not stage.has_covers:
-        return stage.skipped()
     tables, n_computed = [], 0
     for feature_set in simple_sets(stage.configuration):
         table, n = embedded_by(stage, feature_set)

@@ -161,13 +161,12 @@ def benchmark_tasks(stage: Stage) -> Output:
     runs=("vision.objective",),
     outside=fingerprints.of_imagenet_weights,
     kinds=("pytorch",),
+    needs_covers=True,
 )
 def task_embeddings(stage: Stage) -> Output:
     """Every feature set of every labelled image."""
     from cf_pipeline.models.task_features import task_features
 
-    if not stage.has_covers:
-        return stage.skipped(scope=stage.version("trained_cnn"))
     model = stage.version("trained_cnn")
     table, n_computed = task_features(stage, model)
     return Output({"task_embeddings": table}, {"images_embedded": n_computed}, scope=model)
@@ -178,6 +177,7 @@ def task_embeddings(stage: Stage) -> Output:
     parents=("benchmark_tasks", "task_embeddings", "trained_cnn"),
     reads=("benchmark.n_resamples", "benchmark.seed"),
     kinds=("scikitlearn",),
+    needs_covers=True,
 )
 def benchmark_scores(stage: Stage) -> Output:
     """Mean per-class accuracy of a linear probe on frozen features, per task and feature set."""
@@ -186,8 +186,6 @@ def benchmark_scores(stage: Stage) -> Output:
     from cf_pipeline.models.tracked import track_evaluation
 
     model = stage.version("trained_cnn")
-    if not stage.has_covers:
-        return stage.skipped(scope=model)
     probes = probe_feature_sets(
         stage.frame("benchmark_tasks"),
         stage.frame("task_embeddings", where=equals("model_version", model)),

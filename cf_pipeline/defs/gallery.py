@@ -39,6 +39,7 @@ def _page_files(_: Dataset, __: Configuration, ___: Warehouse) -> Located:
     reads=("benchmark.imagenet_form",),
     outside=SourceFiles(_page_files),
     kinds=("html",),
+    needs_covers=True,
 )
 def gallery(stage: Stage) -> Output:
     """One HTML file that shows what came out: scores, a map of all covers, clusters, failures.
@@ -48,8 +49,6 @@ def gallery(stage: Stage) -> Output:
     from cf_pipeline.figures.embedded import drawn_at
     from cf_pipeline.gallery.making import make_gallery
 
-    if not stage.has_covers:
-        return stage.skipped()
     made = make_gallery(stage, stage.version("trained_cnn"))
     covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
     drawn = picture(drawn_at(made.places, covers, "our features"), "map of covers")

@@ -1,5 +1,7 @@
 """Group interactions: from the user's files to the pruned matrix and the split."""
 
+import polars as pl
+
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import degree_picture, picture, with_tables
 from cf_pipeline.interactions import soundness
@@ -50,8 +52,8 @@ def raw_projects(stage: Stage) -> Output:
 def covers(stage: Stage) -> Output:
     """Every cover opened and checked, and which of them look alike.
 
-    Unreadable and missing covers are recorded with the reason, never filled in. Where a data set
-    has none, the vectors that it brings count as readable covers.
+    Unreadable and missing covers are recorded with the reason, never filled in. Without any,
+    vectors from outside count as readable ones.
     """
     from cf_pipeline.figures.panels import retrieval_panel
     from cf_pipeline.sources.files import cover_paths
@@ -60,8 +62,7 @@ def covers(stage: Stage) -> Output:
 
     projects = stage.frame("raw_projects", "project_id", "cover")
     if not stage.has_covers:
-        table = cover_table.table_of_vectors(projects, stage.own_vectors("sha256"))
-        return Output({"covers": table}, cover_table.summarize(table))
+        return vectors_as_covers(stage, projects)
     named = projects.drop_nulls("cover")
     paths = cover_paths(stage.dataset, named["cover"].to_list())
     hashes = hash_files(stage.warehouse, paths)
@@ -76,7 +77,7 @@ def covers(stage: Stage) -> Output:
     panel = retrieval_panel(rows, captions, title="Largest look groups")
     return Output(
         {"covers": table},
-        {**cover_table.summarize(table), "largest_look_groups": picture(panel, "one look a row")},
+        cover_table.summarize(table) | {"largest_look_groups": picture(panel, "one look a row")},
     )
 
 
@@ -141,3 +142,11 @@ def project_split(stage: Stage) -> Output:
         {"project_split": split.assignment},
         {**facts, "projects_by_split": picture(split_counts(sizes), "projects by split")},
     )
+
+
+def vectors_as_covers(stage: Stage, projects: pl.DataFrame) -> Output:
+    """Rows of covers where a data set brings vectors in their place."""
+    from cf_pipeline.vision.cover_table import summarize, table_of_vectors
+
+    table = table_of_vectors(projects, stage.own_vectors("sha256"))
+    return Output({"covers": table}, summarize(table))

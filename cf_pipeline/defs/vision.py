@@ -1,5 +1,7 @@
 """Group vision: what the network may see, the network, and embeddings of every cover."""
 
+from typing import Any
+
 import polars as pl
 
 from cf_pipeline.defs.assets import stage_asset
@@ -32,9 +34,8 @@ def training_set(stage: Stage) -> Output:
     """
     from cf_pipeline.benchmark.inputs import PoolInputs, TruthRules
     from cf_pipeline.benchmark.relevances import validation_relevances
-    from cf_pipeline.figures.panels import contact_sheet
     from cf_pipeline.interactions.matrix import project_degrees
-    from cf_pipeline.vision.training_set import example_covers, select_training_set
+    from cf_pipeline.vision.training_set import select_training_set
 
     table = select_training_set(
         stage.frame("latent_factors", "id", "factors", "folded_in", where="side = 'project'"),
@@ -43,15 +44,6 @@ def training_set(stage: Stage) -> Output:
         project_degrees(stage.frame("pruned_matrix", "user_id", "project_id")),
     )
     counts = dict(table.group_by("split").len().sort("split").iter_rows())
-    shown = {}
-    vectors: pl.DataFrame | str = TABLES["training_vectors"].empty_sql()
-    if stage.has_covers:
-        covers = example_covers(table)
-        sheet = contact_sheet(covers, columns=20, title="What the network learns from")
-        shown = {"examples": picture(sheet, "train covers")}
-    else:
-        own = stage.own_vectors("features")
-        vectors = own.join(table.select("project_id"), on="project_id", how="semi")
     inputs = PoolInputs.read(stage.frame, TruthRules.of(stage.section("dataset.truth")))
     relevances = validation_relevances(inputs)
     counts["validation_queries"] = relevances["query_id"].n_unique()
@@ -59,9 +51,9 @@ def training_set(stage: Stage) -> Output:
         {
             "training_set": table,
             "validation_relevances": relevances,
-            "training_vectors": vectors,
+            "training_vectors": _training_vectors(stage, table),
         },
-        {**counts, **shown},
+        counts | _examples(stage, table),
     )
 
 
@@ -132,3 +124,23 @@ def embeddings(stage: Stage) -> Output:
         scope=model,
         others={version: {"embeddings": rows} for version, (rows, _) in others.items()},
     )
+
+
+def _training_vectors(stage: Stage, table: pl.DataFrame) -> pl.DataFrame | str:
+    """Vectors of the training set, in the place of covers."""
+    if stage.has_covers:
+        return TABLES["training_vectors"].empty_sql()
+    projects = table.select("project_id")
+    return stage.own_vectors("features").join(projects, on="project_id", how="semi")
+
+
+def _examples(stage: Stage, table: pl.DataFrame) -> dict[str, Any]:
+    """A picture of some train covers."""
+    from cf_pipeline.figures.panels import contact_sheet
+    from cf_pipeline.vision.training_set import example_covers
+
+    if not stage.has_covers:
+        return {}
+    covers = example_covers(table)
+    sheet = contact_sheet(covers, columns=20, title="What the network learns from")
+    return {"examples": picture(sheet, "train covers")}

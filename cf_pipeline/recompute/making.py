@@ -55,11 +55,19 @@ class Made:
 
 @dataclass(frozen=True)
 class Work:
-    """An asset in the making."""
+    """An asset in the making.
+
+    Attributes:
+        spec: what it reads.
+        body: what makes it.
+        checks: what its rows must pass.
+        needs_covers: whether it is skipped where a data set has no covers.
+    """
 
     spec: StageSpec
     body: Body
     checks: Sequence[Check]
+    needs_covers: bool = False
 
 
 def make(work: Work, home: OpenHome, run: RunFacts, verdicts: Verdicts) -> Made:
@@ -93,7 +101,8 @@ def make(work: Work, home: OpenHome, run: RunFacts, verdicts: Verdicts) -> Made:
     ):
         stage = _stage(home, run, reading, Path(scratch))
         with _one_thread_of_blas():
-            output = work.body(stage)
+            skips = work.needs_covers and not stage.has_covers
+            output = stage.skipped() if skips else work.body(stage)
         record = _publish(stage, reading, output, verdicts, time.monotonic() - started)
         for file in output.spent:
             file.unlink(missing_ok=True)

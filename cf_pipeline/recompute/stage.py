@@ -164,9 +164,10 @@ class Stage:
         """Whether the data set has pictures, rather than vectors from outside in their place."""
         return self.dataset.covers is not None
 
-    def skipped(self, *, scope: str | None = None) -> Output:
+    def skipped(self) -> Output:
         """Tables without a row, and why: what looks at pictures has none to look at."""
         tables = {name: TABLES[name].empty_sql() for name in ASSET_TABLES[self.asset]}
+        scope = self.version("trained_cnn") if TABLES[self.asset].scope else None
         reason = "no covers: vectors of [[features]] take their place"
         self.log.info(f"skipped, {reason}")
         return Output(tables, {"skipped": reason}, scope=scope)

@@ -7,7 +7,6 @@ says who, what and when goes by names that people give them, and by what such va
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.sources.matched_pictures import PictureIndex, Pictures
 from cf_pipeline.sources.survey import Column, FoundTable, Survey
 from cf_pipeline.sql import literal, quoted
 
@@ -37,15 +37,6 @@ _WORDS = {
 _NAMES = {role: frozenset(words.split()) for role, words in _WORDS.items()}
 _FEW = 20
 """A column of kinds has at most so many."""
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Where a project's picture lies: a folder, and a column or expression below it."""
-
-    folder: str
-    spec: str
-    share: float
 
 
 @dataclass
@@ -89,7 +80,7 @@ def guess(con: duckdb.DuckDBPyConnection, found: Survey) -> Guess:
     Raises:
         DataError: no two tables speak of the same ids.
     """
-    places = _PictureIndex(found.pictures)
+    places = PictureIndex(found.pictures)
     best: tuple[float, FoundTable, str, FoundTable, str, Pictures | None] | None = None
     pictured: dict[tuple[str, str], Pictures | None] = {}
     for projects, id_column in _could_be_projects(found):
@@ -189,7 +180,7 @@ def _is_time(column: Column) -> bool:
     if column.times > 0.9:
         return True
     seconds = column.numeric > 0.99 and (column.low or 0) > 6e8 and (column.high or 0) < 2.2e9
-    return seconds and (_is(column.name, "time") or column.n_distinct > _FEW)
+    return seconds and (column.n_distinct > _FEW or _is(column.name, "time"))
 
 
 def _overlap(
@@ -209,8 +200,7 @@ def _overlap(
 
 def _event_columns(table: FoundTable, project: str) -> tuple[dict[str, str], list[str], list[str]]:
     """Roles of columns, kinds, and what is unsure."""
-    user = _user_column(table, project)
-    assert user is not None  # it was asked for when the table was chosen
+    user = str(_user_column(table, project))  # there is one: it was asked for before
     columns, notes = {"user_id": user, "project_id": project}, []
     others = [c for c in table.columns.values() if c.name not in (user, project) and not c.is_list]
     if not _is(user, "user"):
@@ -298,57 +288,6 @@ def _owner_user(
         if n and both >= 0.2 * n:
             return f"{prefix}{{owner}}"
     return None
-
-
-class _PictureIndex:
-    """Pictures by every end of their path, `b.png` and `a/b.png`, and by name without suffix."""
-
-    def __init__(self, pictures: list[str]) -> None:
-        self.by_end: dict[str, str] = {}
-        self.by_stem: dict[str, str] = {}
-        for path in pictures:
-            parts = path.split("/")
-            for n in range(len(parts)):
-                self.by_end.setdefault("/".join(parts[n:]), "/".join(parts[:n]))
-            self.by_stem.setdefault(os.path.splitext(parts[-1])[0], path)
-
-    def of(
-        self, con: duckdb.DuckDBPyConnection, table: FoundTable, id_column: str
-    ) -> Pictures | None:
-        """The column of a table whose values are pictures, or whose ids are their names."""
-        if not self.by_end:
-            return None
-        found: list[Pictures] = []
-        for column in table.columns.values():
-            if column.is_list:
-                continue
-            values = [
-                value for (value,) in con.execute(
-                    f"SELECT CAST({quoted(column.name)} AS VARCHAR) FROM {table.sample} "
-                    f"WHERE {quoted(column.name)} IS NOT NULL LIMIT 2000"
-                ).fetchall()
-            ]  # fmt: skip
-            found += self._by_path(column.name, values, len(values))
-            if column.name == id_column:
-                found += self._by_name(column.name, values)
-        return max(found, key=lambda each: each.share, default=None)
-
-    def _by_path(self, column: str, values: list[str], n: int) -> list[Pictures]:
-        named = (value.removeprefix("./") for value in values)
-        folders = [self.by_end[value] for value in named if value in self.by_end]
-        if not folders:
-            return []
-        folder = max(set(folders), key=folders.count)
-        return [Pictures(folder or ".", column, folders.count(folder) / n)]
-
-    def _by_name(self, column: str, values: list[str]) -> list[Pictures]:
-        paths = [self.by_stem[value] for value in values if value in self.by_stem]
-        if not paths:
-            return []
-        endings = [(os.path.dirname(p), os.path.splitext(p)[1]) for p in paths]
-        folder, suffix = max(set(endings), key=endings.count)
-        share = endings.count((folder, suffix)) / len(values)
-        return [Pictures(folder or ".", f"{quoted(column)} || '{suffix}'", share)]
 
 
 def _nothing_found(found: Survey) -> str:

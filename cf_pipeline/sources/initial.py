@@ -62,8 +62,7 @@ def _lines(found: Guess, name: str, root: str) -> Iterator[str]:
 
 
 def _kinds(found: Guess) -> Iterator[str]:
-    yield "# What a kind counts for: weight and matrix for what is learned, truth for what is judged"
-    yield "# by."
+    yield "# What a kind counts for: weight and matrix in what is learned, truth in what judges."
     for kind in found.kinds:
         yield f"[kinds.{_key(kind)}]"
         yield f"weight = {3.0 if kind == 'appreciation' else 1.0}"

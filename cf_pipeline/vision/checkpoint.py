@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.backbones.backbone import BACKBONES
+from cf_pipeline.vision.backbones.vectors import NAME as VECTORS
 from cf_pipeline.vision.config import Fit
 from cf_pipeline.vision.geometry import Shape
 from cf_pipeline.vision.networks import CoverEncoder, CoverInput, CoverRegressor
@@ -70,7 +71,7 @@ class Manifest(BaseModel):
     @property
     def reads_vectors(self) -> bool:
         """Whether it is a head on vectors from outside, and no network."""
-        return bool(self.backbone["name"] == "vectors")
+        return bool(self.backbone["name"] == VECTORS)
 
     @model_validator(mode="before")
     @classmethod

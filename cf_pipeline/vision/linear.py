@@ -75,26 +75,38 @@ def fit_linear(
     with torch.inference_mode():
         _, outputs = regressor(torch.from_numpy(given.rows(ids["validation"])))
     figures = judge.judge(outputs)
-    manifest = Manifest(
+    sizes = (len(ids["train"]), len(ids["validation"]), given.n_dimensions, k)
+    manifest = _manifest(config, judge, figures, heads.best, sizes)
+    return Trained(network, manifest, (figures,))
+
+
+def _manifest(
+    config: VisionConfig,
+    judge: Judge,
+    figures: dict[str, float],
+    strength: float,
+    sizes: tuple[int, int, int, int],
+) -> Manifest:
+    n_train, n_validation, n_features, n_factors = sizes
+    return Manifest(
         backbone=Vectors().model_dump(mode="json"),
-        objective=objective.model_dump(mode="json"),
+        objective=config.objective.model_dump(mode="json"),
         shape=(1, 1),
         fit=config.fit,
-        n_features=given.n_dimensions,
-        n_factors=k,
-        target_mean=[float(v) for v in statistics["mean"]],
+        n_features=n_features,
+        n_factors=n_factors,
+        target_mean=[float(v) for v in judge.statistics["mean"]],
         initial_weights="vectors from outside",
         best_epoch=0,
         chosen_by=judge.chosen_by,
-        head_strength=heads.best,
+        head_strength=strength,
         validation_ndcg=figures.get("validation_ndcg"),
         validation_cosine=figures["validation_cosine"],
-        n_train=len(ids["train"]),
-        n_validation=len(ids["validation"]),
+        n_train=n_train,
+        n_validation=n_validation,
         configuration=config.model_dump(mode="json"),
         torch_version=torch.__version__,
     )
-    return Trained(network, manifest, (figures,))
 
 
 def embed_vectors(network: CoverEncoder, vectors: Matrix) -> tuple[Matrix, Matrix]:

@@ -81,6 +81,7 @@ def shelf() -> Shelf:
             "project_id": IDS,
             "sha256": ["1", "2", "3", "1"],
             "status": ["ok"] * n,
+            "path": [f"{id_}.png" for id_ in IDS],
             "look_group": IDS,
             "look_component": IDS,
         }),
@@ -106,6 +107,7 @@ def shelf() -> Shelf:
         "simple_embeddings",
         pl.concat([vectors(50.0, feature_set="random"), vectors(60.0, feature_set="color")]),
     )
+    shelf.put("user_embeddings", vectors(0.0, feature_set="user:theirs").clear())
     return shelf
 
 

@@ -17,7 +17,7 @@ from cf_pipeline.defs.running import instance_of
 from cf_pipeline_tests.cli.conftest import Command
 from cf_pipeline_tests.cli.spoiling import spoil_rows
 from cf_pipeline_tests.defs.lab import Lab
-from cf_pipeline_tests.models.trained_home import TrainedHome
+from cf_pipeline_tests.models.trained_home import TrainedHome, empty
 
 
 def test_models_are_listed_newest_first_with_roles_and_scores(
@@ -109,6 +109,8 @@ def test_a_promoted_model_takes_the_role_and_leaves_the_others(
 def test_a_champion_that_cannot_embed_is_told(trained: TrainedHome, cf: Command) -> None:
     old, new = trained.train(1), trained.train(2)
     trained.embed(old, 1.0)
+    none = empty("user_embeddings", "user_embeddings_rejected")
+    trained.publish("user_embeddings", **none)
     trained.cover("another picture by now")
     trained.appoint(challenger=new, champion=new, best=new)
     said = cf("promote", old)

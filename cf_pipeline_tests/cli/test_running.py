@@ -193,7 +193,7 @@ def test_awkward_covers_are_recorded_and_stop_nothing(
     cf: Command, awkward_covers: Path, tmp_path: Path, make_home: Callable[[Path], Home]
 ) -> None:
     home = make_home(tmp_path / "home")
-    select = "raw_interactions,raw_projects,covers"
+    select = "raw_interactions,raw_projects,user_embeddings,covers"
     said = cf("run", "--home", home.path, "--dataset", awkward_covers, "--select", select)
     assert said.code == 0, said.err
     covers: pl.DataFrame = TrainedHome(home).warehouse.frame("covers")

@@ -23,7 +23,10 @@ from cf_pipeline.synthetic.planted import plant
 SMALL = PlantedConfig(
     n_users=60, n_projects=80, n_clusters=4, cover_size=16, n_task_images=16, n_task_classes=2
 )
-INTERACTIONS = ("raw_interactions", "raw_projects", "covers", "project_split", "pruned_matrix")
+INTERACTIONS = (
+    *("raw_interactions", "raw_projects", "user_embeddings"),
+    *("covers", "project_split", "pruned_matrix"),
+)
 CHOICES = {
     "resources.threads": 1,
     # A small world is dense: nobody is too popular in it.

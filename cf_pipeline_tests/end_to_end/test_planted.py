@@ -22,6 +22,7 @@ from cf_pipeline_tests.end_to_end.planted_run import (
     choices,
     scoreboard_names,
 )
+from cf_pipeline_tests.models.trained_home import empty
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,11 @@ def test_a_network_trained_on_shuffled_factors_breaks_the_floors(copy: PlantedRu
         metadata=record.metadata,
     )
     relevances = copy.warehouse.frame("validation_relevances")
-    tables = {"training_set": shuffled, "validation_relevances": relevances}
+    tables = {
+        "training_set": shuffled,
+        "validation_relevances": relevances,
+        **empty("training_vectors"),
+    }
     copy.warehouse.publish(draft, Write(tables))
     outcome = copy.run()
     assert "training_set" in outcome.unchanged

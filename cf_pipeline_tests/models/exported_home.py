@@ -22,7 +22,7 @@ from cf_pipeline.vision.devices import Execution
 from cf_pipeline.vision.embedding import embed_covers
 from cf_pipeline.vision.examples import Examples, TrainingData
 from cf_pipeline.vision.training import train
-from cf_pipeline_tests.models.trained_home import START, TrainedHome
+from cf_pipeline_tests.models.trained_home import START, TrainedHome, empty
 from cf_pipeline_tests.vision.small_world import examples
 
 N_TRAIN, N_VALIDATION, N_TEST = 12, 6, 6
@@ -156,6 +156,7 @@ def _publish_model(
     trained.publish(
         "training_set", version="set1", inputs={"latent_factors": "factors1"},
         training_set=rows, validation_relevances=pl.DataFrame(schema=pairs),
+        **empty("training_vectors"),
     )  # fmt: skip
     row = {"model_version": model, "artifact": version, "manifest": "{}"}
     curve = {"model_version": str, "epoch": pl.Int32, "name": str, "value": float}

@@ -150,6 +150,7 @@ class SearchableHome(TrainedHome):
             inputs={"latent_factors": "factors"},
             training_set=rows,
             validation_relevances=pl.DataFrame(schema=none),
+            **empty("training_vectors"),
         )
 
     def _publish_network(self) -> None:

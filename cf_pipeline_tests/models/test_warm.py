@@ -8,7 +8,7 @@ import pytest
 
 from cf_pipeline.benchmark.queries import PAIR_SCHEMA
 from cf_pipeline.models.warm import trained_on, warm_checkpoint
-from cf_pipeline_tests.models.trained_home import TrainedHome
+from cf_pipeline_tests.models.trained_home import TrainedHome, empty
 
 
 def fit(
@@ -35,6 +35,7 @@ def fit(
         inputs={"latent_factors": version},
         training_set=rows,
         validation_relevances=pl.DataFrame(schema=PAIR_SCHEMA),
+        **empty("training_vectors"),
     )
 
 

@@ -49,6 +49,8 @@ _KINDS: dict[str, Any] = {
     "BIGINT": pl.Int64,
     "DOUBLE": pl.Float64,
     "FLOAT": pl.Float32,
+    "FLOAT[n]": pl.Array(pl.Float32, 1),
+    "FLOAT[]": pl.List(pl.Float32),
     "INTEGER": pl.Int32,
     "BOOLEAN": pl.Boolean,
     "TIMESTAMP": pl.Datetime,
@@ -212,7 +214,10 @@ class TrainedHome:
         })
         pairs = {"query_id": pl.String, "candidate_id": pl.String, "relevance": pl.Float32}
         self.publish(
-            "training_set", training_set=rows, validation_relevances=pl.DataFrame(schema=pairs)
+            "training_set",
+            training_set=rows,
+            validation_relevances=pl.DataFrame(schema=pairs),
+            **empty("training_vectors"),
         )
 
     def appoint(self, reason: str = "so that there is one", **roles: str) -> None:

@@ -150,5 +150,5 @@ def test_a_home_whose_name_is_awkward(
 ) -> None:
     there = Lab(lab.world, make_home(tmp_path / "it's [1] home"), lab.definitions)
     there.choose()
-    assert not there.run("raw_interactions", "raw_projects", "covers", "pruned_matrix").failures
+    assert not there.run(*INTERACTIONS).failures
     assert there.rows("pruned_matrix").equals(lab.rows("pruned_matrix"))

@@ -86,7 +86,10 @@ def test_a_key_named_like_an_attribute_is_still_unknown(tmp_path: Path) -> None:
         ({"interactions": "files = ['a.csv']\nformat = 'xls'"}, "`interactions.format`"),
         ({"interactions": "files = ['a.csv']\nheader = false"}, "needs names"),
         ({"interactions": "files = ['a.csv']\nquote = ','"}, "quote and delimiter must differ"),
-        ({"project_columns": 'project_id = "p"'}, "missing key `projects.columns.cover`: add it"),
+        (
+            {"project_columns": 'project_id = "p"'},
+            "[covers] and projects.columns.cover go together",
+        ),
         ({"rest": "[users]\nowner_user = 'contributor:'"}, "must contain {owner}"),
         ({"rest": "[split]\nmax_component_share = 2"}, "`split.max_component_share`"),
     ],

@@ -177,7 +177,6 @@ BACKBONES = Registry(
     entries={
         "alexnet": "cf_pipeline.vision.backbones.alexnet:AlexNet",
         "efficientnet_lite0": "cf_pipeline.vision.backbones.efficientnet_lite0:EfficientNetLite0",
-        "vectors": "cf_pipeline.vision.backbones.vectors:Vectors",
         "resnet_small": "cf_pipeline.vision.backbones.resnet_small:ResNetSmall",
     },
     entry_points="cf_pipeline.backbones",
