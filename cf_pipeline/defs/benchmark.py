@@ -75,7 +75,7 @@ def similarity_scores(stage: Stage) -> Output:
 
 @stage_asset(
     group="benchmark",
-    parents=(*JUDGED, "imagenet_embeddings", "ridge_embeddings"),
+    parents=(*JUDGED, "imagenet_embeddings", "ridge_embeddings", "user_embeddings"),
     reads=(
         "dataset.truth",
         "benchmark.n_resamples",
