@@ -57,6 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
     (folder / "data" / "noto_emoji").symlink_to(REPOSITORY / "data" / "noto_emoji")
     (folder / "poster.jpg").symlink_to(REPOSITORY / "docs" / "retrieval.png")
     plant(folder / "mine", WORLD)
+    (folder / "mine" / "dataset.toml").unlink()  # which `init` writes
     # By the wheel, which has no labelled sets to probe: the repository's take a minute.
     demo = ("run", "--budget", "demo", "--dataset", "data/openclipart/dataset.toml")
     chosen = [word for setting in SMALL for word in ("--set", setting)]
