@@ -24,13 +24,14 @@ from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, F
 from cf_pipeline.factorization.half_steps import Weighed, least_squares
 from cf_pipeline.factorization.penalties import (
     Bucket,
-    Doubles,
     buckets,
     order_of,
     penalties,
     row_weights,
 )
 from cf_pipeline.factorization.starting import own_copies
+from cf_pipeline.interactions.matrix import seen
+from cf_pipeline.metrics.ranking import Floats
 from cf_pipeline.vectors import Indices, Matrix
 
 
@@ -62,7 +63,7 @@ class Als(Factorizer):
 
         So of a start it is the item factors that steer.
         """
-        lambdas = [self._penalties(side) for side in (user_items, user_items.T.tocsr())]
+        lambdas = [self._penalties(side) for side in (user_items, user_items.T)]
         orders = [order_of(penalty) for penalty in lambdas]
         start = fitting.start or self.initial(user_items.shape, fitting)
         copies = own_copies(start, user_items.shape, fitting)
@@ -81,10 +82,7 @@ class Als(Factorizer):
 
     def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
         """One half-step, solved exactly, with the weights and lambdas of training."""
-        ones = sparse.csr_matrix(
-            (np.ones_like(rows.data), rows.indices, rows.indptr), shape=rows.shape
-        )
-        cells = Weighed(ones, rows.data.astype(np.float32), self.unobserved_weight)
+        cells = Weighed(seen(rows), rows.data.astype(np.float32), self.unobserved_weight)
         return least_squares(cells, fixed.factors, self._penalties(rows)).factors
 
     def initial(self, shape: tuple[int, int], fitting: Fitting) -> tuple[Matrix, Matrix]:
@@ -103,7 +101,7 @@ class Als(Factorizer):
             "unobserved_weight": Range(0.01, 1.0),
         }
 
-    def _penalties(self, cells: sparse.csr_matrix) -> Doubles:
+    def _penalties(self, cells: sparse.csr_matrix | sparse.csc_matrix) -> Floats:
         weights = row_weights(cells, self.unobserved_weight)
         return penalties(weights, self.regularization, self.regularization_exponent)
 
@@ -120,7 +118,7 @@ class Als(Factorizer):
         n = self.n_iterations if fitting.start is None else self.warm_iterations
         # implicit divides its loss by the weight of all cells.
         weight = float(cells.sum(dtype=np.float64)) + cells.shape[0] * cells.shape[1] - cells.nnz
-        seen: list[float] = []
+        objective: list[float] = []
         with threadpool_limits(limits=1, user_api="blas"):
             from implicit.cpu.als import AlternatingLeastSquares, calculate_loss
 
@@ -131,15 +129,15 @@ class Als(Factorizer):
                 self._half_step(solve, by_project, projects, users, fitting.threads)
                 loss = calculate_loss(cells, users, projects, 0.0, num_threads=fitting.threads)
                 lengths = _penalized(by_user, users) + _penalized(by_project, projects)
-                seen.append(self.unobserved_weight * (loss * weight + lengths))
-                if not np.isfinite(seen[-1]):
+                objective.append(self.unobserved_weight * (loss * weight + lengths))
+                if not np.isfinite(objective[-1]):
                     raise DataError(
-                        f"the ALS objective is {seen[-1]} after iteration {iteration + 1}. Raise "
-                        f"factorization.method.regularization ({self.regularization}) or lower "
+                        f"the ALS objective is {objective[-1]} after {iteration + 1} iterations. "
+                        f"Raise factorization.method.regularization ({self.regularization}) or lower "
                         "pruning.alpha."
                     )
-                fitting.on_iteration(iteration + 1, n, seen[-1])
-        return tuple(seen)
+                fitting.on_iteration(iteration + 1, n, objective[-1])
+        return tuple(objective)
 
     def _half_step(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from cf_pipeline.interactions.matrix import seen
 from cf_pipeline.vectors import Matrix
 
 MOST_PROJECTS = 6000
@@ -27,9 +28,8 @@ def project_weights(user_items: sparse.csr_matrix, strength: float) -> Matrix:
     """
     from scipy import linalg  # slow to import
 
-    seen = user_items.astype(np.float64)
-    seen.data = np.ones_like(seen.data)
-    gram = (seen.T @ seen).toarray()
+    x = seen(user_items, np.float64)
+    gram = (x.T @ x).toarray()
     gram[np.diag_indices_from(gram)] += strength
     factor, _ = linalg.lapack.dpotrf(gram, lower=False)
     upper, _ = linalg.lapack.dpotri(factor, lower=False)  # leaves the other half as it was
@@ -41,6 +41,4 @@ def project_weights(user_items: sparse.csr_matrix, strength: float) -> Matrix:
 
 def ease_scores(user_items: sparse.csr_matrix, weights: Matrix) -> Matrix:
     """X B, shape (n_users, n_projects)."""
-    seen = user_items.astype(np.float32)
-    seen.data = np.ones_like(seen.data)
-    return np.asarray(seen @ weights, dtype=np.float32)
+    return np.asarray(seen(user_items) @ weights, dtype=np.float32)

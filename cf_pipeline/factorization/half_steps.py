@@ -17,9 +17,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from cf_pipeline.errors import DataError
+from cf_pipeline.metrics.ranking import Floats
 from cf_pipeline.vectors import Indices, Matrix
 
-Doubles = npt.NDArray[np.float64]
 _NUMBERS_AT_ONCE = 4_000_000
 """Of gathered factors in a block, float32: 16 MB, in the cache's neighbourhood."""
 
@@ -50,15 +50,15 @@ class Expected:
         n_cells: n, shape (n_rows,).
     """
 
-    shares: Doubles
-    n_cells: Doubles
+    shares: Floats
+    n_cells: Floats
 
     def gram(self, fixed: Matrix) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """Sum over all of q_j v_j v_j', shape (k, k)."""
         wide = fixed.astype(np.float64)
         return np.asarray((wide.T * self.shares) @ wide)
 
-    def of(self, rows: Indices, columns: Indices) -> tuple[Doubles, Doubles]:
+    def of(self, rows: Indices, columns: Indices) -> tuple[Floats, Floats]:
         """n_r / (1 - s_r), shape (b,), and q of the stored cells, (b, width), 0 in the padding."""
         q = np.append(self.shares, 0.0)[columns]
         left = np.maximum(1 - q.sum(axis=1), np.finfo(np.float64).eps)
@@ -83,7 +83,7 @@ class Weighed:
 
 
 def least_squares(
-    cells: Weighed, fixed: Matrix, regularization: float | Doubles, *, threads: int = 1
+    cells: Weighed, fixed: Matrix, regularization: float | Floats, *, threads: int = 1
 ) -> Solved:
     """Rows x_r that minimize the weighed squared error of their cells + lambda_r |x_r|^2.
 

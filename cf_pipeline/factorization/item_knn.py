@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from cf_pipeline.interactions.matrix import seen
 from cf_pipeline.vectors import Matrix
 
 N_NEIGHBOURS = 200
@@ -30,11 +31,11 @@ def project_cosines(
     """
     from implicit.nearest_neighbours import ItemItemRecommender
 
-    seen = _ones(user_items)
-    lengths = np.sqrt(np.maximum(1, np.asarray(seen.sum(axis=0)).ravel()))
+    x = seen(user_items, np.float64)
+    lengths = np.sqrt(np.maximum(1, np.asarray(x.sum(axis=0)).ravel()))
     # Not its CosineRecommender, which divides by lengths, too, and warns of what it made itself.
     model = ItemItemRecommender(K=k + 1, num_threads=threads)
-    model.fit((seen @ sparse.diags(1 / lengths)).tocsr(), show_progress=False)
+    model.fit((x @ sparse.diags(1 / lengths)).tocsr(), show_progress=False)
     cosines = model.similarity.copy()
     cosines.setdiag(0)
     cosines.eliminate_zeros()
@@ -43,10 +44,4 @@ def project_cosines(
 
 def knn_scores(user_items: sparse.csr_matrix, cosines: sparse.csr_matrix) -> Matrix:
     """Sum of each project's cosines to what a user has, shape (n_users, n_projects)."""
-    return np.asarray((_ones(user_items) @ cosines.T).todense(), dtype=np.float32)
-
-
-def _ones(user_items: sparse.csr_matrix) -> sparse.csr_matrix:
-    seen = user_items.astype(np.float64)
-    seen.data = np.ones_like(seen.data)
-    return seen
+    return np.asarray((seen(user_items, np.float64) @ cosines.T).todense(), dtype=np.float32)

@@ -14,27 +14,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from cf_pipeline.metrics.ranking import Floats
 from cf_pipeline.vectors import Indices
 
-Doubles = npt.NDArray[np.float64]
 _BUCKETS_PER_DOUBLING = 4
 
 
-def row_weights(cells: sparse.csr_matrix, elsewhere: float) -> Doubles:
+def row_weights(cells: sparse.csr_matrix | sparse.csc_matrix, elsewhere: float) -> Floats:
     """What all cells of each row weigh, float64, shape (n_rows,).
 
     Args:
-        cells: CSR of confidences.
+        cells: confidences.
         elsewhere: weight of a cell that is not stored.
     """
     stored = np.asarray(cells.sum(axis=1, dtype=np.float64)).ravel()
-    return np.asarray(stored + elsewhere * (cells.shape[1] - np.diff(cells.indptr)))
+    return np.asarray(stored + elsewhere * (cells.shape[1] - cells.getnnz(axis=1)))
 
 
-def penalties(weights: Doubles, regularization: float, exponent: float) -> Doubles:
+def penalties(weights: Floats, regularization: float, exponent: float) -> Floats:
     """Lambda of each row, shape (n_rows,): regularization * (its weight, rounded) ** exponent."""
     if exponent == 0:
         return np.full(len(weights), regularization)
@@ -51,12 +50,12 @@ class Bucket:
     penalty: float
 
 
-def order_of(penalty: Doubles) -> Indices:
+def order_of(penalty: Floats) -> Indices:
     """Rows in the order of their lambda, as they are where all have one."""
     return np.argsort(penalty, kind="stable").astype(np.int64)
 
 
-def buckets(cells: sparse.csr_matrix, penalty: Doubles) -> Iterator[Bucket]:
+def buckets(cells: sparse.csr_matrix, penalty: Floats) -> Iterator[Bucket]:
     """Rows of one lambda after another, as views.
 
     Args:

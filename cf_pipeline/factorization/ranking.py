@@ -7,7 +7,7 @@ ranking, no sampled candidates; of many users, some.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from cf_pipeline.factorization.factorizer import Factorizer, Fitting, Fixed
 from cf_pipeline.factorization.holding_out import Question, of_known_users, of_new_users
 from cf_pipeline.factorization.item_knn import knn_scores, project_cosines
 from cf_pipeline.interactions.matrix import InteractionMatrix
-from cf_pipeline.metrics.intervals import Interval, group_bootstrap
+from cf_pipeline.metrics.intervals import group_bootstrap
 from cf_pipeline.metrics.keyed import id_keys
 from cf_pipeline.metrics.ranking import (
     Floats,
@@ -81,7 +81,8 @@ def factor_scores(
     Raises:
         DataError: nothing to hide.
     """
-    scores, differences = [], []
+    scores: list[dict[str, object]] = []
+    differences: list[dict[str, object]] = []
     strength: float | None = None
     for ask in (of_known_users, of_new_users):
         question = ask(matrix, holdout, max_users, fitting.seed)
@@ -92,11 +93,15 @@ def factor_scores(
             for model, score in _models(question, factorizer, fitting, strength)
         }
         for model, values in per_user.items():
-            scores += _score_rows(question, model, values, fitting.seed)
+            scores += _rows(question, values, fitting.seed, {"model": model}, "value")
             if model != FACTORS:
+                pair = {"model": FACTORS, "reference": model}
                 apart = per_user[FACTORS] - values
-                differences += _difference_rows(question, model, apart, fitting.seed)
-    return FactorScores(pl.DataFrame(scores), pl.DataFrame(differences))
+                differences += _rows(question, apart, fitting.seed, pair, "difference")
+    begins = pl.col("metric").str.extract("^([a-z]+)")
+    denominator = begins.replace_strict(DENOMINATORS, return_dtype=pl.String)
+    table = pl.DataFrame(scores).with_columns(denominator=denominator)
+    return FactorScores(table, pl.DataFrame(differences))
 
 
 def by_factors(question: Question, factorizer: Factorizer, fitting: Fitting) -> Score:
@@ -167,46 +172,22 @@ def _ease_strength(question: Question, seed: int) -> float:
     return max(STRENGTHS, key=found)
 
 
-def _score_rows(
-    question: Question, model: str, values: Floats, seed: int
-) -> list[dict[str, object]]:
-    return [
-        {
-            "protocol": question.protocol,
-            "model": model,
-            "metric": metric,
-            "value": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "n_users": interval.n_queries,
-            "denominator": DENOMINATORS[metric.partition("_")[0]],
-        }
-        for metric, interval in _intervals(values, seed)
-    ]
-
-
-def _difference_rows(
-    question: Question, reference: str, apart: Floats, seed: int
-) -> list[dict[str, object]]:
-    return [
-        {
-            "protocol": question.protocol,
-            "model": FACTORS,
-            "reference": reference,
-            "metric": metric,
-            "difference": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "n_users": interval.n_queries,
-        }
-        for metric, interval in _intervals(apart, seed)
-    ]
-
-
-def _intervals(values: Floats, seed: int) -> Iterator[tuple[str, Interval]]:
+def _rows(
+    question: Question, values: Floats, seed: int, named: Mapping[str, str], value: str
+) -> Iterator[dict[str, object]]:
+    """A row for each metric, its mean under the name that `value` gives."""
     users = np.arange(len(values), dtype=np.int64)
     for column, metric in enumerate(METRICS):
-        yield metric, group_bootstrap(values[:, column], users, N_RESAMPLES, seed)
+        found = group_bootstrap(values[:, column], users, N_RESAMPLES, seed)
+        yield {
+            "protocol": question.protocol,
+            **named,
+            "metric": metric,
+            value: found.value,
+            "low": found.low,
+            "high": found.high,
+            "n_users": found.n_queries,
+        }
 
 
 def _measured(metric: str, hits: Floats, n_hidden: Indices) -> Floats:

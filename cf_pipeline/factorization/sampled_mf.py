@@ -22,6 +22,7 @@ from cf_pipeline.factorization.factorizer import Factorizer, Factors, Fitting, F
 from cf_pipeline.factorization.half_steps import Expected, Weighed, least_squares
 from cf_pipeline.factorization.negatives import Drawn, with_negatives
 from cf_pipeline.factorization.starting import own_copies
+from cf_pipeline.interactions.matrix import seen
 from cf_pipeline.vectors import Matrix
 
 
@@ -53,7 +54,7 @@ class SampledMf(Factorizer):
         )
         start = fitting.start or self.initial(cells.shape, fitting)
         users, projects = own_copies(start, cells.shape, fitting)
-        threads, seen = fitting.threads or os.cpu_count() or 1, []
+        threads, objective = fitting.threads or os.cpu_count() or 1, []
         n = self.n_iterations if fitting.start is None else self.warm_iterations
         for iteration in range(n):
             users = least_squares(by_user, projects, of_users, threads=threads).factors
@@ -63,9 +64,9 @@ class SampledMf(Factorizer):
                 float(own @ np.square(factors, dtype=np.float64).sum(axis=1))
                 for own, factors in ((of_users, users), (of_projects, projects))
             )
-            seen.append(solved.squared_error + penalty)
-            fitting.on_iteration(iteration + 1, n, seen[-1])
-        return Factors(users, projects, tuple(seen))
+            objective.append(solved.squared_error + penalty)
+            fitting.on_iteration(iteration + 1, n, objective[-1])
+        return Factors(users, projects, tuple(objective))
 
     def place(self, fixed: Fixed, rows: sparse.csr_matrix) -> Matrix:
         """One half-step with the negatives that a row would have on average, drawing none.
@@ -74,8 +75,6 @@ class SampledMf(Factorizer):
         of all users: by popularity as many for each of its events as a user has, all alike as many
         as any other project.
         """
-        observed = rows.copy()
-        observed.data = np.ones_like(observed.data)
         n_events = np.diff(rows.indptr).astype(np.float64)
         by_degree = self.drawn == "popularity" or fixed.side == "user"
         weights = (fixed.degrees if by_degree else np.ones(len(fixed.factors))).astype(np.float64)
@@ -84,7 +83,7 @@ class SampledMf(Factorizer):
         if fixed.side == "user" and self.drawn == "uniform":
             n_cells = np.full(len(n_events), self.negatives * fixed.degrees.sum() / fixed.n_others)
         expected = Expected(share, n_cells)
-        cells = Weighed(observed, expected=expected)
+        cells = Weighed(seen(rows), expected=expected)
         own = self.regularization * (n_events + n_cells)
         return least_squares(cells, fixed.factors, own).factors
 

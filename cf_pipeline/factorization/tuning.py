@@ -41,7 +41,7 @@ class Search:
     Attributes:
         factorizer: as it is configured; settings that are not searched stay so.
         fitting: number of factors as configured, seed, threads.
-        n_factors: numbers to search among; the configured one alone where that is all.
+        n_factors: numbers to search among beside the configured one.
         metric: one of METRICS.
         n_trials: in all, those of an earlier call counted.
         journal: the file of trials; its folder is there.
@@ -68,8 +68,13 @@ class Search:
                 f"the factorizer {self.factorizer.name!r} says of no setting what to search among. "
                 "Give it a search_space, as docs/extending.md shows, or choose als or sampled_mf."
             )
-        more = {N_FACTORS: OneOf(self.n_factors)} if len(self.n_factors) > 1 else {}
-        return found | more
+        configured = self.factorizer.model_dump()
+        for name, among in found.items():
+            if isinstance(among, Range):  # what is configured is tried first, wherever it lies
+                own = float(configured[name])
+                found[name] = Range(min(among.low, own), max(among.high, own))
+        numbers = tuple(sorted({*self.n_factors, self.fitting.n_factors}))
+        return found | ({N_FACTORS: OneOf(numbers)} if len(numbers) > 1 else {})
 
     def configured(self) -> Settings:
         """The settings searched for, as they are configured."""
@@ -109,13 +114,14 @@ def tune(search: Search, question: Question, on_trial: OnTrial) -> pl.DataFrame:
     """
     study = _study(search)
     space = search.space()
-    base = search.value(question, search.configured())
+    configured = search.configured()
+    base = search.value(question, configured)
     while (done := len(_finished(study))) < search.n_trials:
         study.sampler = _sampler(search.fitting.seed, done)
         trial = study.ask()
         settings = {name: _suggest(trial, name, among) for name, among in space.items()}
         started = time.perf_counter()
-        values = search.value(question, settings)
+        values = base if settings == configured else search.value(question, settings)
         seconds = time.perf_counter() - started
         for name, found in _intervals(values, base, search.fitting.seed).items():
             trial.set_user_attr(name, (found.value, found.low, found.high))

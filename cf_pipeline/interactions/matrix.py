@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -87,6 +88,12 @@ def _index(ids: pl.Series, vocabulary: pl.Series) -> np.ndarray[tuple[int], np.d
     index = pl.DataFrame({"id": vocabulary, "index": np.arange(len(vocabulary), dtype=np.int64)})
     joined = pl.DataFrame({"id": ids}).join(index, on="id", how="left", maintain_order="left")
     return joined["index"].to_numpy()
+
+
+def seen(cells: sparse.csr_matrix, dtype: type[np.floating[Any]] = np.float32) -> sparse.csr_matrix:
+    """1 for every stored cell, whatever it weighs; the cells are shared, not copied."""
+    ones = np.ones(cells.nnz, dtype=dtype)
+    return sparse.csr_matrix((ones, cells.indices, cells.indptr), shape=cells.shape)
 
 
 def project_degrees(pairs: pl.DataFrame) -> pl.DataFrame:

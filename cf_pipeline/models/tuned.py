@@ -1,8 +1,8 @@
 """The search for a home's factorizer: what it reads, where it is kept and tracked.
 
 Trials of one search depend on the pruned matrix, the split, and what is configured of the
-factorization but the settings searched for. Where any of that is another, another search begins in
-the same journal.
+factorization, which trials are compared with. Where any of that is another, as after the best was
+written back, another search begins in the same journal.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def tune_factors(
         home: has run as far as pruned_matrix and project_split.
         metric: one of METRICS, the mean over users of which is to be large.
         n_trials: in all, with those of earlier calls.
-        n_factors: numbers of factors to search among; none: the configured one.
+        n_factors: numbers of factors to search among beside the configured one.
         on_trial: hears of every trial as on_trial(done, total, settings, value).
 
     Raises:
@@ -139,7 +139,7 @@ def _search(
     search = Search(
         config.method,
         Fitting(config.n_factors, config.seed, configuration.resources.n_threads),
-        n_factors or (config.n_factors,),
+        n_factors,
         metric,
         n_trials,
         journal,
@@ -159,10 +159,9 @@ def _name(
 ) -> str:
     """Of a study: equal where trials may stand beside each other."""
     config = configuration.factorization
-    method = config.method.model_dump()
     asked = {
-        "method": {k: v for k, v in method.items() if k not in config.method.search_space()},
-        "n_factors": sorted(n_factors) or config.n_factors,
+        "method": config.method.model_dump(),
+        "n_factors": [config.n_factors, *sorted(n_factors)],
         "holdout": config.holdout,
         "max_users": config.max_users,
         "seed": config.seed,

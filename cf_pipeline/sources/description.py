@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cf_pipeline.interactions.config import KindWeight
 
@@ -126,7 +126,8 @@ class Features(_Section):
     """`[[features]]`: vectors of projects that come from outside."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field(
-        description="They are the feature set user:<name>; lower case, digits and _."
+        description="They are the feature set user:<name>; lower case, digits and _, not ending in "
+        "_ridge, which is what their ridge is called."
     )
     files: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)] = Field(
         description="Paths relative to dataset.toml; globs and ${VARIABLES} expand."
@@ -145,6 +146,13 @@ class Features(_Section):
     dimensions: int | None = Field(
         None, ge=1, description="Of records: floats of a vector, which nothing else says."
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_ridge(cls, name: str) -> str:
+        if name.endswith("_ridge"):
+            raise ValueError("a name that ends in _ridge is that of a ridge: take another")
+        return name
 
 
 class Users(_Section):

@@ -1,6 +1,7 @@
 """How a text file is written, guessed from its beginning: encoding, delimiter, quotes, header.
 
-A guess: `cf-pipeline init` writes it down where its reader can put it right, and reading itself
+DuckDB's own guess needs to know the encoding, and takes no delimiter of two characters. A guess:
+`cf-pipeline init` writes it down where its reader can put it right, and reading itself
 never guesses.
 """
 

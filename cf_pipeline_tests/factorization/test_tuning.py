@@ -57,6 +57,15 @@ def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(tmp_path: Path)
     assert parts.select(columns).equals(whole.select(columns))
 
 
+def test_trial_0_is_what_is_configured_even_where_nobody_would_search(tmp_path: Path) -> None:
+    far = Als(regularization=5.0, unobserved_weight=3.0, n_iterations=2)
+    trials = tune(search(tmp_path, far, n_factors=(2, 3), n_trials=2), QUESTION, quiet)
+    first = trials.filter(trial=0).row(0, named=True)
+    said = (first["regularization"], first["unobserved_weight"], first["n_factors"])
+    assert said == (5.0, 3.0, 4)
+    assert first["difference"] == 0
+
+
 def test_the_slides_method_is_searched_too_words_included(tmp_path: Path) -> None:
     trials = tune(search(tmp_path, SampledMf(n_iterations=3), n_trials=4), QUESTION, quiet)
     assert set(trials["drawn"]) <= {"popularity", "uniform"}

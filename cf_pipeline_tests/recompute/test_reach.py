@@ -122,7 +122,8 @@ CHANGES_NOTHING = {
     "a module's docstring": ("interactions/pruning.py", "Cutting off", "Taking away"),
     "a comment": ("interactions/pruning.py", "# Users first", "# At first users"),
     "an annotation of an argument": (
-        "factorization/als.py", "cells: sparse.csr_matrix) -> Doubles", "cells: object) -> Doubles",
+        "factorization/als.py", "cells: sparse.csr_matrix | sparse.csc_matrix) -> Floats",
+        "cells: object) -> Floats",
     ),
     "the annotation of a result": (
         "vectors.py", "vectors: Matrix) -> Matrix:", "vectors: Matrix):",

@@ -90,6 +90,7 @@ def test_a_key_named_like_an_attribute_is_still_unknown(tmp_path: Path) -> None:
             {"project_columns": 'project_id = "p"'},
             "[covers] and projects.columns.cover go together",
         ),
+        ({"rest": "[[features]]\nname = 'a_ridge'\nfiles = ['a.b']"}, "is that of a ridge"),
         ({"rest": "[users]\nowner_user = 'contributor:'"}, "must contain {owner}"),
         ({"rest": "[split]\nmax_component_share = 2"}, "`split.max_component_share`"),
     ],
