@@ -133,8 +133,8 @@ class Als(Factorizer):
                 if not np.isfinite(objective[-1]):
                     raise DataError(
                         f"the ALS objective is {objective[-1]} after {iteration + 1} iterations. "
-                        f"Raise factorization.method.regularization ({self.regularization}) or lower "
-                        "pruning.alpha."
+                        f"Raise factorization.method.regularization ({self.regularization}) or "
+                        "lower pruning.alpha."
                     )
                 fitting.on_iteration(iteration + 1, n, objective[-1])
         return tuple(objective)
