@@ -4,6 +4,7 @@ that the command line takes."""
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_tables_are_those_of_the_saved_results(scoreboard) -> None:
     )
     assert between["headline"] == scoreboard.headline(files)
     assert between["tables"] == "\n\n".join(scoreboard.folded(file) for file in files)
+
+
+def test_the_table_of_factors_is_that_of_the_saved_results(scoreboard) -> None:
+    """Beside the other script, whose fixture has put their folder on the path."""
+    script = runpy.run_path(str(REPOSITORY / "benchmarks" / "factor_table.py"))
+    begins, ends = script["MARKS"]
+    page = script["PAGE"].read_text(encoding="utf-8")
+    table = page.partition(begins)[2].partition(ends)[0].strip()
+    assert table.count("\n") > 6
+    assert table == script["table_of"](script["RESULTS"])
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(REPOSITORY)))

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shlex
-import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +48,7 @@ def crossvalidate(
     """
     from cf_pipeline.configuration.choices import resolve
     from cf_pipeline.models.crossvalidation import Folds
-    from cf_pipeline.models.saved_board import SavedBoard
+    from cf_pipeline.models.saved_board import SavedBoard, stood_beside
 
     place = located(home)
     choices = choices_of(place, dataset, recipe, budget, set_ or [])
@@ -62,24 +57,12 @@ def crossvalidate(
     validation.compute(jobs)
     board = validation.scoreboard()
     if save is not None:
-        SavedBoard(**_provenance(), folds=folds, rows=board).write(save)
+        facts = stood_beside(["cf-pipeline", *sys.argv[1:]])
+        SavedBoard(**facts, folds=folds, rows=board).write(save)
     if as_json:
         typer.echo(json.dumps(board.to_dicts()))
     else:
         _print_board(board, folds)
-
-
-def _provenance() -> dict[str, str]:
-    """What a figure stands beside: command, commit, day and hardware."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return {
-        "command": shlex.join(["cf-pipeline", *sys.argv[1:]]),
-        "commit": commit.stdout.strip() or "no checkout",
-        "date": datetime.now(UTC).date().isoformat(),
-        "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
-    }
 
 
 def _print_board(board: pl.DataFrame, folds: int) -> None:

@@ -113,5 +113,5 @@ def ridge_embeddings(stage: Stage) -> Output:
         stage.progress("queries"),
     )
     ridge = table.filter(feature_set=IMAGENET_RIDGE)
-    shown = feature_pictures(stage, ridge, IMAGENET_RIDGE, mapped=0) if stage.has_covers else {}
+    shown = feature_pictures(stage, ridge, IMAGENET_RIDGE, mapped=0)
     return Output({"ridge_embeddings": table}, {**facts, **shown})

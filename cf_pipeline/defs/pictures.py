@@ -42,9 +42,14 @@ def cluster_pictures(examples: "Sequence[ClusterExample]") -> dict[str, dg.Markd
 def feature_pictures(
     stage: Stage, table: pl.DataFrame, name: str, mapped: int = 1000
 ) -> dict[str, dg.MarkdownMetadataValue]:
-    """A map of at most so many covers and the nearest of a few, by features of one length."""
+    """A map of at most so many covers and the nearest of a few, by features of one length.
+
+    Without covers there is nothing to draw.
+    """
     from cf_pipeline.figures import embedded
 
+    if not stage.has_covers:
+        return {}
     covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
     drawn = embedded.feature_pictures(table, covers, name, mapped=mapped)
     return {what: picture(png, f"{what} by {name}") for what, png in drawn.items()}

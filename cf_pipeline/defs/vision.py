@@ -119,7 +119,7 @@ def embeddings(stage: Stage) -> Output:
             "covers_embedded_by_other_models": sum(n for _, n in others.values()),
             "model_version": model,
             "other_models": ", ".join(others) or "none",
-            **(feature_pictures(stage, table, "our features") if stage.has_covers else {}),
+            **feature_pictures(stage, table, "our features"),
         },
         scope=model,
         others={version: {"embeddings": rows} for version, (rows, _) in others.items()},

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +76,16 @@ class SavedBoard:
         return {
             measure: difference_cell(rows.filter(measure=measure)) for measure in rows["measure"]
         }
+
+
+def stood_beside(command: Sequence[str]) -> dict[str, str]:
+    """What a figure stands beside: command, commit, day and hardware."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return {
+        "command": shlex.join(command),
+        "commit": commit.stdout.strip() or "no checkout",
+        "date": datetime.now(UTC).date().isoformat(),
+        "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
+    }

@@ -1,0 +1,121 @@
+"""Methods of factorization side by side on data sets, and into docs/factorization.md with --write.
+
+    cf-pipeline run --home H --dataset D --select ...  # as far as pruned_matrix
+    cf-pipeline tune factors --home H --trials 40 --write
+    python benchmarks/factor_table.py --home H H2 --write
+
+Every method answers the questions of `factor_scores`, seed 0, a fifth of events hidden. The row
+`als, tuned` is what a home has configured: the second command wrote it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cf_pipeline.benchmark.report import markdown
+from cf_pipeline.configuration.choices import Choices, resolve
+from cf_pipeline.factorization.als import Als
+from cf_pipeline.factorization.config import FactorizationConfig
+from cf_pipeline.factorization.factorizer import Factorizer, Fitting
+from cf_pipeline.factorization.placing import train_matrix
+from cf_pipeline.factorization.ranking import FACTORS, factor_scores
+from cf_pipeline.factorization.sampled_mf import SampledMf
+from cf_pipeline.models.catalogue import warehouse_of
+from cf_pipeline.models.saved_board import stood_beside
+from cf_pipeline.sources.dataset import load_dataset
+from cf_pipeline.storage.home import Home
+from trials.report import write_block
+
+REPOSITORY = Path(__file__).parents[1]
+PAGE = REPOSITORY / "docs" / "factorization.md"
+RESULTS = REPOSITORY / "docs" / "results" / "factors"
+MARKS = "<!-- factors -->", "<!-- end of factors -->"
+METRIC = "recall_at_20"
+DEFAULT = "als"
+METHODS: dict[str, tuple[Factorizer, int]] = {
+    DEFAULT: (Als(), 64),
+    "als, one lambda": (
+        Als(regularization=0.1, regularization_exponent=0, unobserved_weight=1),
+        64,
+    ),
+    "sampled_mf": (SampledMf(), 100),
+    "sampled_mf, no negatives": (SampledMf(negatives=0), 100),
+}
+"""Row to method and number of factors."""
+
+
+def main() -> None:
+    """Measure what is asked for, print the table, and one JSON object last."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--home", type=Path, nargs="*", default=[])
+    parser.add_argument("--save", type=Path, default=RESULTS, help="folder of results")
+    parser.add_argument("--write", action="store_true", help="put the table into the page")
+    parser.add_argument("--size", type=int, default=10_000, help="most users that are asked about")
+    arguments = parser.parse_args()
+    arguments.save.mkdir(parents=True, exist_ok=True)
+    for path in arguments.home:
+        name, found = measured(Home.locate(path), arguments.size)
+        (arguments.save / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    table = table_of(arguments.save)
+    print(table)
+    if arguments.write:
+        write_block(PAGE, [table], *MARKS)
+    print(json.dumps({"data_sets": len(list(arguments.save.glob("*.json")))}))
+
+
+def measured(home: Home, max_users: int) -> tuple[str, dict[str, Any]]:
+    """Name of a home's data set, and rows of `factor_scores` and its differences by method."""
+    configuration = resolve(Choices.read(home.config_path))
+    config, warehouse = configuration.factorization, warehouse_of(home)
+    matrix = train_matrix(warehouse.frame("pruned_matrix"), warehouse.frame("project_split"))
+    methods = dict(METHODS)
+    if config != FactorizationConfig():
+        methods["als, tuned"] = (config.method, config.n_factors)
+    rows: dict[str, Any] = {}
+    for name, (method, n_factors) in methods.items():
+        fitting = Fitting(n_factors, 0, configuration.resources.n_threads)
+        found = factor_scores(matrix, method, fitting, holdout=0.2, max_users=max_users)
+        ours = found.scores.filter(model=FACTORS)
+        rows[name] = {
+            "settings": {**method.model_dump(), "n_factors": n_factors},
+            "scores": ours.drop("denominator").to_dicts(),
+            "differences": found.differences.to_dicts(),
+        }
+        if name == DEFAULT:
+            rivals = found.scores.filter(pl.col("model") != FACTORS)
+            for (rival,), theirs in rivals.group_by("model", maintain_order=True):
+                rows[str(rival)] = {"scores": theirs.drop("denominator").to_dicts()}
+        print(name, flush=True)
+    return load_dataset(configuration.dataset).name, {
+        **stood_beside(["python", *sys.argv]),
+        "rows": rows,
+    }
+
+
+def table_of(results: Path) -> str:
+    """A row a method and a column a data set: METRIC of known users, with its interval."""
+    boards = {file.stem: json.loads(file.read_text()) for file in sorted(results.glob("*.json"))}
+    columns = {}
+    for name, board in boards.items():
+        cells = {}
+        for method, row in board["rows"].items():
+            [score] = [
+                s for s in row["scores"] if s["metric"] == METRIC and s["protocol"] != "new_users"
+            ]
+            cells[method] = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+        columns[f"{name}, {score['protocol']}, {score['n_users']:,} users"] = cells
+    methods = dict.fromkeys(["als, tuned", *METHODS, "item_knn", "ease", "popularity"])
+    rows = [[f"`{m}`", *(cells.get(m, "") for cells in columns.values())] for m in methods]
+    return markdown(["method", *columns], rows)
+
+
+if __name__ == "__main__":
+    main()
