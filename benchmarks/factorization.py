@@ -3,7 +3,7 @@
 Planted pairs (`cf_pipeline/synthetic/pairs.py`) stand in a file of the matrix, which both load. The
 bare one is `implicit`'s own fit with the same solver, number of iterations and loss after each;
 ours has one lambda for all rows, as that has. Beside it the default, lambda scaled by frequency. A
-warm start begins with the factors of all pairs but the newest twentieth, and goes on until it is
+warm start begins with the factors of all pairs but a twentieth, drawn, and goes on until it is
 as low as a fit from nothing.
     python benchmarks/factorization.py
 """
@@ -29,7 +29,7 @@ from cf_pipeline.factorization.factorizer import Factors, Fitting
 from cf_pipeline.synthetic.pairs import draw_pairs
 
 Found = TypeVar("Found")
-LAMBDA, CONFIDENCE, NEWEST = 0.1, 2.0, 0.05
+LAMBDA, CONFIDENCE, LEFT_OUT = 0.1, 2.0, 0.05
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def by_implicit(file: Path, alike: Als, fitting: Fitting) -> float:
 
 def warm_iterations(pairs: sparse.csr_matrix, alike: Als, fitting: Fitting, wanted: float) -> int:
     """Iterations from earlier factors until the objective is as low as wanted."""
-    is_old = np.random.default_rng(1).random(pairs.nnz) >= NEWEST
+    is_old = np.random.default_rng(1).random(pairs.nnz) >= LEFT_OUT
     users = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
     old = sparse.csr_matrix(
         (pairs.data[is_old], (users[is_old], pairs.indices[is_old])), shape=pairs.shape

@@ -27,6 +27,8 @@ out = Console(width=None if sys.stdout.isatty() else 400, emoji=False)
 
 No emoji: `board:heart:old` is an id.
 """
+beside = Console(width=None if sys.stderr.isatty() else 400, emoji=False, stderr=True)
+"""For what is no part of an answer that a script reads."""
 
 HomeOption = Annotated[
     Path | None,
@@ -86,7 +88,7 @@ def long_lived() -> Iterator[None]:
         gc.enable()
 
 
-def store(place: Home, after: Choices) -> None:
+def store(place: Home, after: Choices, told: Console = out) -> None:
     """Store choices that resolve, and say what that changes."""
     # Inside: `--help` is to answer at once, and choices import every room's settings.
     from cf_pipeline.configuration.choices import Choices, resolve
@@ -98,7 +100,7 @@ def store(place: Home, after: Choices) -> None:
     # What was stored may not resolve: a key that is no longer known can be taken back.
     with contextlib.suppress(ConfigError):
         for line in _changes(resolve(before), resolved):
-            out.print(line, highlight=False)
+            told.print(line, highlight=False)
 
 
 def _changes(before: Configuration, after: Configuration) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cf_pipeline.cli.console import HomeOption, JsonOption, located, out, store
+from cf_pipeline.cli.console import HomeOption, JsonOption, beside, located, out, store
 from cf_pipeline.errors import ConfigError
 
 tune = typer.Typer(no_args_is_help=True, help="Search for settings.")
@@ -53,10 +53,12 @@ def factors(
             f"what is configured, are paired by user.\n{found.picture}\nwandb: {found.tracked}"
         )
     if write:
-        store(place, Choices.read(place.config_path).with_assignments(found.assignments()))
+        best = Choices.read(place.config_path).with_assignments(found.assignments())
+        store(place, best, told=beside if as_json else out)
     elif not as_json:
         chosen = " ".join(f"--set {assignment}" for assignment in found.assignments())
-        out.print(f"Keep the best: cf-pipeline tune factors --write, or cf-pipeline run {chosen}")
+        there = f" --home {place.path}" if home else ""
+        out.print(f"Keep the best: the same with --write, or cf-pipeline run{there} {chosen}")
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

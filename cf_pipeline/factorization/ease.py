@@ -14,7 +14,7 @@ from cf_pipeline.interactions.matrix import seen
 from cf_pipeline.vectors import Matrix
 
 MOST_PROJECTS = 6000
-"""So many take some ten seconds and 600 MB."""
+"""So many take some ten seconds and 900 MB."""
 STRENGTHS = (10.0, 100.0, 1000.0)
 """Of lambda, to choose from on events that are hidden among those that it is fitted to."""
 
@@ -29,14 +29,15 @@ def project_weights(user_items: sparse.csr_matrix, strength: float) -> Matrix:
     from scipy import linalg  # slow to import
 
     x = seen(user_items, np.float64)
-    gram = (x.T @ x).toarray()
+    gram = (x.T @ x).toarray(order="F")
     gram[np.diag_indices_from(gram)] += strength
-    factor, _ = linalg.lapack.dpotrf(gram, lower=False)
-    upper, _ = linalg.lapack.dpotri(factor, lower=False)  # leaves the other half as it was
-    inverse = np.triu(upper) + np.triu(upper, 1).T
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0)
-    return np.asarray(weights, dtype=np.float32)
+    factor, _ = linalg.lapack.dpotrf(gram, lower=False, clean=False, overwrite_a=True)
+    upper, _ = linalg.lapack.dpotri(factor, lower=False, overwrite_c=True)
+    diagonal = np.diag(upper).copy()
+    half = np.triu(upper, 1)  # the other half is as it was
+    half += half.T.copy()
+    half /= -diagonal
+    return np.asarray(half, dtype=np.float32)
 
 
 def ease_scores(user_items: sparse.csr_matrix, weights: Matrix) -> Matrix:

@@ -1,10 +1,11 @@
 """What a model is not told, and is then asked for: three ways to hide events.
 
-`newest_events`, where every pair has a time: the newest of each user. A model is told of what other
-users did later, which flatters all models alike; cutting the whole world at one moment would leave
-a few users with a past and a future. `hidden_events`, where there is no time: each event by the
-hash of its user and project. `new_users` (strong generalization; Liang et al. 2018): of users whom
-the model has never seen, part of the events is shown to it to place them by.
+`newest_events`, where every pair has a time: the newest of each user, of two or more one at least.
+A model is told of what other users did later, which flatters all models alike; cutting the whole
+world at one moment would leave a few users with a past and a future. `hidden_events`, where there
+is no time: each event by the hash of its user and project. `new_users` (strong generalization;
+Liang et al. 2018): of users whom the model has never seen, part of the events is shown to it to
+place them by.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def _hidden(matrix: InteractionMatrix, share: float, seed: int) -> Flags:
     """Which stored pairs are hidden, in the order of the matrix's data."""
     n_each = np.diff(matrix.user_items.indptr)
     if matrix.recency is not None:
-        is_hidden = matrix.recency.data <= share * np.repeat(n_each, n_each)
+        quotas = np.where(n_each > 1, np.maximum(1, np.floor(share * n_each)), 0)
+        is_hidden = matrix.recency.data <= np.repeat(quotas, n_each)
     else:
         users = np.repeat(np.arange(len(n_each)), n_each)
         keys = pair_keys(

@@ -7,12 +7,14 @@ ranking, no sampled candidates; of many users, some.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from cf_pipeline.errors import DataError
 from cf_pipeline.factorization.ease import MOST_PROJECTS, STRENGTHS, ease_scores, project_weights
 from cf_pipeline.factorization.factorizer import Factorizer, Fitting, Fixed
 from cf_pipeline.factorization.holding_out import Question, of_known_users, of_new_users
@@ -40,6 +42,8 @@ _DEPTHS = {metric: int(metric.rpartition("_")[2]) for metric in METRICS}
 _DEEPEST = max(_DEPTHS.values())
 N_RESAMPLES = 1000
 _BLOCK = 512
+
+_logger = logging.getLogger(__name__)
 
 Score = Callable[[int, int], Matrix]
 """Users of a question from start to stop, to scores of shape (users, n_projects)."""
@@ -128,9 +132,9 @@ def rank_users(question: Question, score: Score, seed: int) -> Floats:
     Returns:
         Shape (n_users, len(METRICS)).
     """
-    n_users, n_projects = question.shown.shape
+    n_users = question.shown.shape[0]
     user_keys = id_keys(question.user_ids, seed)
-    project_keys = id_keys([str(i) for i in range(n_projects)], seed)
+    project_keys = id_keys(question.train.project_ids, seed)
     parts = []
     for start in range(0, n_users, _BLOCK):
         stop = min(start + _BLOCK, n_users)
@@ -162,7 +166,12 @@ def _models(
 
 def _ease_strength(question: Question, seed: int) -> float:
     """The strength of EASE that finds most of some events hidden among those it is fitted to."""
-    inner = of_known_users(question.train, 0.2, 1000, seed + 1)
+    try:
+        inner = of_known_users(question.train, 0.2, 1000, seed + 1)
+    except DataError:
+        middle = STRENGTHS[len(STRENGTHS) // 2]
+        _logger.warning("too few events to choose the strength of EASE by: %g is taken", middle)
+        return middle
 
     def found(strength: float) -> float:
         weights = project_weights(inner.train.user_items, strength)

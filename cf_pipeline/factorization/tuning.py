@@ -8,6 +8,7 @@ seed and from how many trials are done.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from cf_pipeline.errors import ConfigError
+from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.factorization.factorizer import Factorizer, Fitting, OneOf, Range
 from cf_pipeline.factorization.holding_out import Question, of_known_users
 from cf_pipeline.factorization.ranking import METRICS, N_RESAMPLES, by_factors, rank_users
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     import optuna
 
 N_FACTORS = "n_factors"
+_FAILED = "failed"
+_logger = logging.getLogger(__name__)
+
 Settings = dict[str, Any]
 OnTrial = Callable[[int, int, Settings, float], None]
 """Called as on_trial(done, total, settings, value)."""
@@ -110,18 +114,29 @@ def tune(search: Search, question: Question, on_trial: OnTrial) -> pl.DataFrame:
     Returns:
         A row for each trial: `trial`, a column for every setting, `value, low, high, seconds`, and
         `difference, difference_low, difference_high` to the configured settings, paired by user;
-        best first.
+        best first. Settings that cannot be fitted are a trial without a row.
+
+    Raises:
+        DataError: the configured settings cannot be fitted.
     """
+    import optuna  # slow to import
+
     study = _study(search)
     space = search.space()
     configured = search.configured()
     base = search.value(question, configured)
-    while (done := len(_finished(study))) < search.n_trials:
+    while (done := len(_tried(study))) < search.n_trials:
         study.sampler = _sampler(search.fitting.seed, done)
         trial = study.ask()
         settings = {name: _suggest(trial, name, among) for name, among in space.items()}
         started = time.perf_counter()
-        values = base if settings == configured else search.value(question, settings)
+        try:
+            values = base if settings == configured else search.value(question, settings)
+        except DataError as error:
+            _logger.warning("trial %d failed with %s: %s", done, settings, error)
+            trial.set_user_attr(_FAILED, str(error))
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
         seconds = time.perf_counter() - started
         for name, found in _intervals(values, base, search.fitting.seed).items():
             trial.set_user_attr(name, (found.value, found.low, found.high))
@@ -152,7 +167,10 @@ def _study(search: Search) -> optuna.Study:
         direction="maximize",
         load_if_exists=True,
     )
-    if not study.trials:
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # its process has ended
+    waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+    if not _tried(study) and not waiting:
         study.enqueue_trial(search.configured())
     return study
 
@@ -164,10 +182,13 @@ def _sampler(seed: int, n_done: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=int(own))
 
 
-def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    from optuna.trial import TrialState
-
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+def _tried(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that came to an end, in their order; not those that were cut off."""
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.name == "COMPLETE" or _FAILED in trial.user_attrs
+    ]
 
 
 def _suggest(trial: optuna.Trial, name: str, among: Range | OneOf) -> Any:
@@ -178,11 +199,13 @@ def _suggest(trial: optuna.Trial, name: str, among: Range | OneOf) -> Any:
 
 def _table(study: optuna.Study) -> pl.DataFrame:
     rows = []
-    for trial in _finished(study):
+    for number, trial in enumerate(_tried(study)):
+        if _FAILED in trial.user_attrs:
+            continue
         value, low, high = trial.user_attrs["value"]
         apart, apart_low, apart_high = trial.user_attrs["difference"]
         rows.append({
-            "trial": trial.number,
+            "trial": number,
             **trial.params,
             "value": value,
             "low": low,

@@ -28,8 +28,8 @@ class KindWeight(BaseModel):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="After so many days before the newest event of all a count is half of itself; "
-        "none: counts do not age. Needs occurred_at.",
+        description="After so many days before the newest event of the matrix a count is half of "
+        "itself; none: counts do not age. Needs occurred_at.",
     )
     own_events: bool = Field(
         True, description="Whether an event of an owner with their own project enters the matrix."

@@ -8,7 +8,7 @@ The confidence of a pair is
 
 which is section 4 of Hu, Koren, Volinsky 2008 with a saturation s of the count: n itself, or
 log(1 + n) (their equation 6 with epsilon 1), or min(n, cap). The age of an event is counted from
-the newest event of the data set, so that the same rows give the same numbers on any day.
+the newest event of these kinds, so that the same rows give the same numbers on any day.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ with counted as (
     from raw_interactions
     join weighed_kinds using (kind)
     left join representative_of using (project_id)
-    cross join (select max(occurred_at) as newest from raw_interactions)
+    cross join (
+        select max(occurred_at) as newest from raw_interactions
+        where kind in (select kind from weighed_kinds)
+          and user_id not in (select user_id from excluded_users))
     where user_id not in (select user_id from excluded_users)
       and (own_events
            or (project_id, user_id) not in (select (project_id, user_id) from owner_users))

@@ -1,8 +1,8 @@
 """The search for a home's factorizer: what it reads, where it is kept and tracked.
 
-Trials of one search depend on the pruned matrix, the split, and what is configured of the
-factorization, which trials are compared with. Where any of that is another, as after the best was
-written back, another search begins in the same journal.
+Trials of one search depend on the pruned matrix, the split, the code, and what is configured of
+the factorization, which trials are compared with. Where any of that is another, as after the best
+was written back, another search begins in the same journal.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cf_pipeline.factorization.placing import train_matrix
 from cf_pipeline.factorization.ranking import METRICS
 from cf_pipeline.factorization.tuning import N_FACTORS, Search, tune, validation_question
 from cf_pipeline.models.catalogue import warehouse_of
+from cf_pipeline.recompute.versions import code_version, symbol_of
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.warehouse import Warehouse
 from cf_pipeline.storage.whole import whole
@@ -166,6 +167,7 @@ def _name(
         "max_users": config.max_users,
         "seed": config.seed,
         "metric": metric,
+        "code": code_version(symbol_of(tune), [type(config.method)]),
         "versions": versions,
     }
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -41,7 +41,7 @@ def test_of_events_with_times_the_newest_are_hidden() -> None:
     for n, row in enumerate(question.rows):
         recency = matrix.recency[row].toarray().ravel()
         hidden = question.hidden[n].indices
-        n_hidden = int(0.2 * matrix.user_items[row].nnz)
+        n_hidden = max(1, int(0.2 * matrix.user_items[row].nnz))
         assert sorted(recency[hidden]) == list(range(1, n_hidden + 1))
         # What is left counts from 1 again, in the same order.
         left = question.train.recency[row].toarray().ravel()
@@ -71,6 +71,17 @@ def test_of_many_users_some_are_asked_and_a_newcomer_moves_at_most_one() -> None
         ("newcomer", *matrix.user_ids[1:]), matrix.project_ids, matrix.user_items
     )
     assert len(asked - set(of_known_users(renamed, 0.2, 20, 0).user_ids)) <= 1
+
+
+def test_of_users_with_few_dated_events_one_is_hidden_and_one_is_left() -> None:
+    n_each = np.array([1, 2, 4, 9])
+    stored = sparse.csr_matrix(np.arange(12) < n_each[:, np.newaxis], dtype=np.float32)
+    recency = stored.copy()
+    recency.data = np.concatenate([np.arange(n, 0, -1) for n in n_each]).astype(np.float32)
+    ids = (tuple(f"u{n}" for n in n_each), tuple(f"p{n:02}" for n in range(12)))
+    question = of_known_users(InteractionMatrix(*ids, stored, recency=recency), 0.2, 10, seed=0)
+    assert question.user_ids == ("u2", "u4", "u9")
+    assert np.diff(question.hidden.indptr).tolist() == [1, 1, 1]
 
 
 def test_a_share_that_hides_nothing_is_refused() -> None:

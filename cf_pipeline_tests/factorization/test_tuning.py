@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cf_pipeline.errors import ConfigError
+from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.factorization.als import Als
 from cf_pipeline.factorization.factorizer import Factorizer, Fitting
-from cf_pipeline.factorization.holding_out import of_known_users
+from cf_pipeline.factorization.holding_out import Question, of_known_users
 from cf_pipeline.factorization.sampled_mf import SampledMf
 from cf_pipeline.factorization.tuning import Search, tune, validation_question
+from cf_pipeline.metrics.ranking import Floats
 from cf_pipeline_tests.factorization.test_ranking import communities
 
 MATRIX = communities()
@@ -55,6 +57,37 @@ def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(tmp_path: Path)
     parts = tune(search(tmp_path / "parts", **more), QUESTION, lambda done, *_: heard.append(done))
     assert heard == [4, 5, 6, 7, 8]
     assert parts.select(columns).equals(whole.select(columns))
+
+
+def test_a_search_that_was_cut_off_within_a_trial_goes_on_with_the_same(tmp_path: Path) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    columns = ["trial", "regularization", "unobserved_weight", "value"]
+    whole = tune(search(tmp_path / "whole", n_trials=4), QUESTION, quiet)
+
+    class Killed(Search):
+        def value(self, question: Question, settings: Mapping[str, Any]) -> Floats:
+            if settings != self.configured():
+                raise KeyboardInterrupt
+            return super().value(question, settings)
+
+    once = search(tmp_path / "killed", n_trials=4)
+    with pytest.raises(KeyboardInterrupt):
+        tune(Killed(**vars(once)), QUESTION, quiet)
+    assert tune(once, QUESTION, quiet).select(columns).equals(whole.select(columns))
+
+
+def test_settings_that_cannot_be_fitted_are_a_trial_without_a_row(tmp_path: Path) -> None:
+    class Fails(Search):
+        def value(self, question: Question, settings: Mapping[str, Any]) -> Floats:
+            if settings != self.configured() and settings["unobserved_weight"] < 0.1:
+                raise DataError("no such fit")
+            return super().value(question, settings)
+
+    trials = tune(Fails(**vars(search(tmp_path))), QUESTION, quiet)
+    assert 1 < trials.height < 8
+    assert (trials["unobserved_weight"] >= 0.1).all()
+    assert 0 in trials["trial"]
 
 
 def test_trial_0_is_what_is_configured_even_where_nobody_would_search(tmp_path: Path) -> None:
