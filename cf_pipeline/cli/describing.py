@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cf_pipeline.cli.console import out
 from cf_pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cf_pipeline.sources.survey import FoundTable
 
 
 def init(
@@ -43,15 +46,23 @@ def init(
     root = "" if target.parent == folder.absolute() else os.path.abspath(folder)
     write_whole(target, description(found, name or folder.absolute().name, root))
     load_dataset(target)  # what was written is what can be read
-    out.print(f"who did what: {found.interactions.label}, {found.interactions.n_rows:,} rows")
+    out.print(f"who did what: {found.interactions.label}, {_rows(found.interactions)}")
     for key, spec in found.columns.items():
         out.print(f"  {key}: {spec}", markup=False, highlight=False)
-    out.print(f"projects: {found.projects.label}, {found.projects.n_rows:,} rows")
+    out.print(f"projects: {found.projects.label}, {_rows(found.projects)}")
     for key, spec in found.project_columns.items():
         out.print(f"  {key}: {spec}", markup=False, highlight=False)
     if found.pictures is not None:
         said = f"{found.pictures.folder}, {found.pictures.spec} ({found.pictures.share:.0%} found)"
         out.print(f"  cover: {said}", markup=False, highlight=False)
+    for vectors in found.vectors:
+        said = ", ".join(vectors.files) + ("" if vectors.keys else ", whose ids are not known")
+        out.print(f"  vectors: {said}", markup=False, highlight=False)
     for note in found.notes:
         out.print(f"unsure: {note}", markup=False, highlight=False)
     out.print(f"\nWrote {target}. Read it, then: cf-pipeline doctor --dataset {target}")
+
+
+def _rows(table: FoundTable) -> str:
+    n = len(table.files)
+    return f"{table.n_rows:,} rows" + (f" in the first of {n} files" if n > 1 else "")

@@ -206,6 +206,11 @@ def _matching_files(dataset: Dataset, key: str, table: TableFiles | Features) ->
                 f"{expanded}. Put the file there or correct the pattern."
             )
         found.update(matches)
+    # As unpacking may leave it: everything would count double.
+    if twice := [f for f in found if f.suffix in (".gz", ".zst") and f.with_suffix("") in found]:
+        raise ConfigError(
+            f"{key}.files in {dataset.path} match {twice[0]} and the same unpacked. Name one alone."
+        )
     return sorted(found)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from cf_pipeline.sources.description import TableFiles
 from cf_pipeline.sources.guessing import Guess
+from cf_pipeline.sources.matched_vectors import Vectors
 
 _OWN = frozenset({"ownership", "own", "owns", "owned", "upload", "uploaded", "create", "created"})
 _PROJECT_ROLES = {
@@ -99,18 +99,33 @@ def _pictures(found: Guess, root: str) -> Iterator[str]:
         yield "# [covers]"
         yield '# folder = "..."  # and cover under projects.columns'
         yield ""
-    for path in found.vectors:
-        yield "# Vectors that were found; say what they are and take away the marks."
-        yield "# [[features]]"
-        yield f"# name = {_text(Path(path).stem.lower())}"
-        yield f"# files = [{_text(_joined(root, path))}]"
-        yield '# ids = "ids.txt"     # of npy: an id a line'
-        yield "# dimensions = 4096  # of .b: floats of a vector"
+    for vectors in found.vectors:
+        yield from _features(vectors, root)
         yield ""
 
 
+def _features(vectors: Vectors, root: str) -> Iterator[str]:
+    mark = ""
+    if vectors.keys is None:
+        mark = "# "
+        yield "# Vectors that were found; say what they are and take away the marks."
+    yield f"{mark}[[features]]"
+    yield f"{mark}name = {_text(vectors.name)}"
+    yield f"{mark}files = {_files(vectors.files, root)}"
+    for key, value in (vectors.keys or {}).items():
+        said = _joined(root, value) if key == "ids" and isinstance(value, str) else value
+        yield f"{mark}{key} = {json.dumps(said, ensure_ascii=False)}"
+    if vectors.keys is None:
+        yield '# ids = "ids.txt"     # of npy: an id a line'
+        yield "# dimensions = 4096  # of .b: floats of a vector"
+
+
+def _files(files: tuple[str, ...], root: str) -> str:
+    return f"[{', '.join(_text(_joined(root, file)) for file in files)}]"
+
+
 def _reading(table: TableFiles, root: str) -> Iterator[str]:
-    yield f"files = [{_text(_joined(root, table.files[0]))}]"
+    yield f"files = {_files(table.files, root)}"
     usual = TableFiles(files=table.files)
     for key in ("format", "delimiter", "quote", "escape", "encoding", "header"):
         value = getattr(table, key)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cf_pipeline.errors import CfPipelineError, DataError
 from cf_pipeline.sources.description import TableFiles
@@ -17,10 +22,13 @@ from cf_pipeline.sources.ledger import ROW, Ledger
 from cf_pipeline.sql import quoted
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+_VECTOR = re.compile(r"(FLOAT|DOUBLE)\[")
 VECTORS = frozenset({".npy", ".b"})
 _MOST_FILES = 2_000_000
-SAMPLE_ROWS = 200_000
-"""Of a table that are looked at."""
+_MOST_NAMED = 50
+"""Files that a `files` lists by name where no pattern means them alone."""
+SAMPLE_ROWS = 1_000_000
+"""Of the first file of a table that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Column:
         high: largest number.
         times: share of values that are times in words.
         is_list: whether it holds lists.
+        is_vector: whether they are of fractions.
         common: most frequent values, at most twenty, as text.
     """
 
@@ -47,6 +56,7 @@ class Column:
     high: float | None
     times: float
     is_list: bool
+    is_vector: bool
     common: tuple[str, ...]
 
 
@@ -56,7 +66,7 @@ class FoundTable:
 
     Attributes:
         files: relative to the folder that was surveyed, sorted.
-        reading: how they are read; `files` is a pattern where there are several.
+        reading: how they are read; `files` is a pattern where there are several, or their names.
         sample: name of a temporary table with some rows, all text but for lists.
         n_rows: of the first file.
         columns: by name.
@@ -70,8 +80,9 @@ class FoundTable:
 
     @property
     def label(self) -> str:
-        """Its file, or the pattern of its files."""
-        return self.reading.files[0]
+        """Its file, the pattern of its files, or the first of them and how many more."""
+        first, *others = self.reading.files
+        return f"{first} and {len(others)} more" if others else first
 
 
 @dataclass
@@ -106,7 +117,7 @@ def survey(con: duckdb.DuckDBPyConnection, folder: Path) -> Survey:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder. Expected one with tables and pictures.")
     found = Survey(folder.absolute())
-    groups: dict[tuple[str, str], list[str]] = {}
+    tables: list[str] = []
     for name in _files(folder):
         suffix = Path(name).suffix.lower()
         if suffix in PICTURES:
@@ -114,12 +125,32 @@ def survey(con: duckdb.DuckDBPyConnection, folder: Path) -> Survey:
         elif suffix in VECTORS or name.lower().endswith(".b.gz"):
             found.vectors.append(name)
         else:
-            groups.setdefault((os.path.dirname(name), _kind_of(name)), []).append(name)
-    for names in groups.values():
-        for files in _alike(names):
-            _add(con, found, files)
+            tables.append(name)
+    for files in _parts(found, tables):
+        _add(con, found, files)
     found.tables.sort(key=lambda table: -table.n_rows)
     return found
+
+
+def counted_values(
+    con: duckdb.DuckDBPyConnection, folder: Path, table: FoundTable, column: str
+) -> list[str]:
+    """Values of a column over all files and rows of a table, most frequent first."""
+    counts: Counter[str] = Counter()
+    for file in table.files:
+        ledger = Ledger(con)
+        ledger.begin(file)
+        try:
+            scan = open_table(con, folder / file, table.reading, ledger)
+            text = f"nullif(trim(CAST({quoted(column)} AS VARCHAR)), '')"
+            rows = con.execute(
+                f"SELECT v, count(*) FROM (SELECT {text} AS v FROM ({scan.relation})) "
+                "WHERE v IS NOT NULL GROUP BY v"
+            ).fetchall()
+            counts.update(dict(rows))
+        finally:
+            ledger.close()
+    return sorted(counts, key=lambda value: (-counts[value], value))
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -134,39 +165,60 @@ def _files(folder: Path) -> Iterator[str]:
                 yield os.path.relpath(os.path.join(where, name), folder)
 
 
-def _kind_of(name: str) -> str:
-    """All suffixes: parts of one table share them."""
-    return "".join(Path(name).suffixes[-2:]).lower()
-
-
-def _alike(names: list[str]) -> Iterator[list[str]]:
-    """Parts of one table have names that differ in digits alone."""
-    groups: dict[str, list[str]] = {}
+def _parts(found: Survey, names: list[str]) -> Iterator[dict[str, TableFiles]]:
+    """Files of one table, each with how it is read: names that differ in digits, equal columns."""
+    groups: dict[tuple[str, str, str], dict[str, TableFiles]] = {}
     for name in names:
-        form = "".join("0" if c.isdigit() else c for c in os.path.basename(name))
-        while "00" in form:
-            form = form.replace("00", "0")
-        groups.setdefault(form, []).append(name)
+        path = found.folder / name
+        try:
+            reading = guessed(path)
+            if reading is not None:
+                form = re.sub(r"\d+", "0", os.path.basename(name))
+                key = (os.path.dirname(name), form, _columns_of(path, reading))
+                groups.setdefault(key, {})[name] = reading
+        except (CfPipelineError, pa.ArrowInvalid, OSError, EOFError) as error:
+            found.unread[name] = str(error).partition("\n")[0]
     yield from groups.values()
 
 
-def _add(con: duckdb.DuckDBPyConnection, found: Survey, files: list[str]) -> None:
-    path = found.folder / files[0]
+def _columns_of(path: Path, reading: TableFiles) -> str:
+    """Names of columns as far as a glance tells: a schema, a first line, or how many there are."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return str(pq.read_schema(path).names)
+    if not reading.header:
+        return str(reading.names)
+    with pa.input_stream(str(path), compression="detect") as stream:
+        line = bytes(stream.read(64_000)).partition(b"\n")[0]
+    is_json = any(suffix in (".jsonl", ".ndjson") for suffix in path.suffixes)
+    return "" if is_json else str(line.strip())
+
+
+def _add(con: duckdb.DuckDBPyConnection, found: Survey, parts: dict[str, TableFiles]) -> None:
+    files = sorted(parts)
     try:
-        reading = guessed(path, _pattern(files))
-        if reading is None:
-            return
+        patterns = _patterns(found.folder, files)
+        reading = parts[files[0]].model_copy(update={"files": patterns})
+        path = found.folder / files[0]
         found.tables.append(_sampled(con, path, tuple(files), reading, len(found.tables)))
     except (CfPipelineError, duckdb.Error, OSError) as error:
         found.unread[files[0]] = str(error).partition("\n")[0]
 
 
-def _pattern(files: list[str]) -> str:
+def _patterns(folder: Path, files: list[str]) -> tuple[str, ...]:
+    """A pattern that means these files and no others, or their names."""
     if len(files) == 1:
-        return files[0]
-    first, last = files[0], files[-1]  # sorted, so that these two differ first
-    n = next(k for k in range(len(first)) if first[k] != last[k : k + 1])
-    return f"{first[:n].rstrip('0123456789')}*{''.join(Path(first).suffixes)}"
+        return (files[0],)
+    where, first = os.path.split(files[0])
+    pattern = os.path.join(where, re.sub(r"\d+", "*", first))
+    met = sorted(os.path.relpath(path, folder) for path in glob.glob(str(folder / pattern)))
+    if met == files:
+        return (pattern,)
+    if len(files) > _MOST_NAMED:
+        raise DataError(
+            f"{folder}: {pattern} matches {len(met)} files, of which {len(files)} have the same "
+            "columns. Put those of one table into a folder of their own."
+        )
+    return tuple(files)
 
 
 def _sampled(
@@ -199,7 +251,7 @@ def _column(con: duckdb.DuckDBPyConnection, sample: str, name: str, kind: str) -
     text = f"nullif(trim(CAST({column} AS VARCHAR)), '')"
     if is_list:
         [(n,)] = con.execute(f"SELECT count({column}) FROM {sample}").fetchall()
-        return Column(name, int(n), int(n), 0, None, None, 0, True, ())
+        return Column(name, int(n), int(n), 0, None, None, 0, True, bool(_VECTOR.match(kind)), ())
     is_time = kind.startswith(("TIMESTAMP", "DATE"))
     [(distinct, filled, numbers, low, high, times)] = con.execute(
         f"SELECT count(DISTINCT t), count(t), count(TRY_CAST(t AS DOUBLE)), "
@@ -214,5 +266,5 @@ def _column(con: duckdb.DuckDBPyConnection, sample: str, name: str, kind: str) -
     n = max(1, int(filled))
     return Column(
         name, int(distinct), int(filled), numbers / n, low, high,
-        1.0 if is_time else times / n, False, tuple(row[0] for row in common),
+        1.0 if is_time else times / n, False, False, tuple(row[0] for row in common),
     )  # fmt: skip

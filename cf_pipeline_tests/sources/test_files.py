@@ -35,6 +35,13 @@ def test_a_name_with_brackets_is_a_name(make_dataset: DatasetMaker) -> None:
     assert [path.name for path in project_files(dataset)] == ["log[1].csv"]
 
 
+def test_a_file_beside_itself_unpacked_is_not_counted_twice(make_dataset: DatasetMaker) -> None:
+    files: dict[str, str | bytes] = {"logs/a.csv": "x", "logs/a.csv.gz": b"x"}
+    dataset = make_dataset(files, interactions='files = ["logs/*"]')
+    with pytest.raises(ConfigError, match=r"match .*a\.csv\.gz and the same unpacked"):
+        interaction_files(dataset)
+
+
 def test_a_pattern_that_matches_nothing(make_dataset: DatasetMaker) -> None:
     dataset = make_dataset(interactions='files = ["logs/*.csv"]')
     with pytest.raises(ConfigError, match=r"No file matches 'logs/\*\.csv' \(interactions\.files"):
