@@ -22,7 +22,7 @@ from cf_pipeline.benchmark.feature_sets import (
     ordered,
 )
 from cf_pipeline.benchmark.inputs import ColdStartInputs, PoolInputs, train_ids
-from cf_pipeline.benchmark.pool import Pool, build_pool, with_vectors
+from cf_pipeline.benchmark.pool import Pool, build_pool
 from cf_pipeline.benchmark.truth import build_truth
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.intervals import group_bootstrap
@@ -89,7 +89,7 @@ def cold_start_table(
     """
     judged, features = inputs.judged, inputs.features
     truth = build_truth(judged.events)
-    catalog = with_vectors(judged.catalog(), features[inputs.frozen])
+    catalog = judged.catalog()
     known, rules = train_ids(catalog), judged.pool_rules(config)
     halves = {
         split: _cold_start(inputs, build_pool(truth, catalog, split, rules), known, config)

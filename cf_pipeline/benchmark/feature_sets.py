@@ -86,12 +86,6 @@ def feature_set(name: str) -> FeatureSet:
     return _BY_NAME.get(name, outside)
 
 
-def frozen_among(names: Collection[str]) -> str:
-    """The features that nothing here was learned in: ImageNet's, or else the user's own."""
-    theirs = sorted(n for n in names if n not in _BY_NAME and not n.endswith("_ridge"))
-    return theirs[0] if IMAGENET not in names and theirs else IMAGENET
-
-
 def ridges(sources: Collection[str]) -> dict[str, str]:
     """Ridge to the features that it maps, of those that are there."""
     shipped = {ridge: source for ridge, source in RIDGES.items() if source in sources}

@@ -25,10 +25,9 @@ from cf_pipeline.benchmark.feature_sets import (
     FeatureSet,
     brought,
     feature_set,
-    frozen_among,
 )
 from cf_pipeline.benchmark.features import Form, as_compared
-from cf_pipeline.benchmark.pool import PoolRules, build_catalog, with_vectors
+from cf_pipeline.benchmark.pool import PoolRules, build_catalog
 from cf_pipeline.benchmark.truth import truth_events, united_projects
 from cf_pipeline.errors import DataError
 from cf_pipeline.interactions.owners import owner_users
@@ -143,6 +142,7 @@ class SimilarityInputs:
         judged: who is judged, and by what.
         features: feature set to its vectors as their table holds them, for every readable cover;
             at least the embedded ones that ship.
+        frozen: what nothing here was learned in: `imagenet`, or vectors in the place of covers.
 
     Raises:
         DataError: one of these is missing.
@@ -150,12 +150,11 @@ class SimilarityInputs:
 
     judged: PoolInputs
     features: Mapping[str, IndexedVectors]
+    frozen: str = IMAGENET
 
     def __post_init__(self) -> None:
         needed = [row.name for row in EMBEDDED]
-        # Vectors from outside may stand where ImageNet's features do.
-        replaced = frozen_among(self.features) != IMAGENET
-        required = list(LAYERS) if replaced else needed
+        required = needed if self.frozen == IMAGENET else [self.frozen, *LAYERS]
         missing = [name for name in required if name not in self.features]
         if missing:
             raise DataError(
@@ -175,10 +174,10 @@ class SimilarityInputs:
         Raises:
             DataError: a table, column or feature set is missing, or no event is left.
         """
-        rows = (*_embedded(frame), *_from_outside(frame))
-        return cls(
-            PoolInputs.read(frame, rules), {row.name: _vectors(frame, row, model) for row in rows}
-        )
+        frozen = frozen_set(frame)
+        rows = (*_embedded(frozen), *_from_outside(frame))
+        features = {row.name: _vectors(frame, row, model) for row in rows}
+        return cls(PoolInputs.read(frame, rules), features, frozen)
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ class ColdStartInputs:
         users: latent factors of users.
         features: the frozen ones as they are compared, and whatever predicts factors less their
             mean.
-        frozen: whose neighbours are asked: `imagenet`, or vectors from outside.
+        frozen: whose neighbours are asked: `imagenet`, or vectors in the place of covers.
     """
 
     judged: PoolInputs
@@ -213,14 +212,13 @@ class ColdStartInputs:
         Raises:
             DataError: a table, column or feature set is missing, or no event is left.
         """
-        judged = PoolInputs.read(frame, rules)
+        judged, frozen = PoolInputs.read(frame, rules), frozen_set(frame)
         users = frame("latent_factors", "id", "factors", where=equals("side", "user"))
-        theirs = [row for name in _own(frame) for row in brought(name)]
-        shipped = [row for row in _embedded(frame) if row.name in _PLACING]
-        rows = shipped if has_covers(frame) else [*theirs, *shipped]
+        rows = [row for row in _embedded(frozen) if row.name in _PLACING]
+        if frozen != IMAGENET:
+            rows = [*brought(frozen), *rows]
         features = {row.name: _vectors(frame, row, model) for row in rows}
-        frozen = frozen_among(features)
-        train = train_ids(with_vectors(judged.catalog(), features[frozen]))
+        train = train_ids(judged.catalog())
         features[frozen] = as_compared(frozen, features[frozen], train, imagenet_form)
         return cls(judged, indexed(users, "id", "factors"), features, frozen)
 
@@ -240,15 +238,15 @@ def train_ids(catalog: pl.DataFrame) -> tuple[str, ...]:
     return tuple(rows["project_id"].to_list())
 
 
-def has_covers(frame: ReadTable) -> bool:
-    """Whether there are pictures, rather than vectors from outside in their place."""
-    return frame("covers", "project_id", where="path is not null").height > 0
+def frozen_set(frame: ReadTable) -> str:
+    """What nothing here was learned in: ImageNet's features, or vectors in the place of covers."""
+    stand_in = frame(USER_TABLE, "feature_set", where="in_place_of_covers")["feature_set"].unique()
+    return stand_in.item() if len(stand_in) else IMAGENET
 
 
-def _embedded(frame: ReadTable) -> list[FeatureSet]:
+def _embedded(frozen: str) -> list[FeatureSet]:
     """The rows that ship and have vectors: without covers our layers alone."""
-    pictured = has_covers(frame)
-    return [row for row in EMBEDDED if pictured or row.is_layer]
+    return [row for row in EMBEDDED if frozen == IMAGENET or row.is_layer]
 
 
 def _own(frame: ReadTable) -> list[str]:

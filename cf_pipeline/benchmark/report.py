@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import LATENT_FACTORS, frozen_among, ordered
+from cf_pipeline.benchmark.feature_sets import LATENT_FACTORS, ordered
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.similarity import SimilarityTables
@@ -124,9 +124,7 @@ def summarize_similarity(result: SimilarityTables) -> dict[str, float | str]:
         for row in test.to_dicts()
         if row["value"] is not None
     }
-    titles, rows = scoreboard(
-        result.scores, result.differences, "test", frozen_among(result.scores["feature_set"])
-    )
+    titles, rows = scoreboard(result.scores, result.differences, "test", result.frozen)
     pools = [
         f"| {row['split']} | {row['condition']} | {row['count']:,} |"
         for row in result.pools.to_dicts()

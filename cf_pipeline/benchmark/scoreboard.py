@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import frozen_among, ordered
+from cf_pipeline.benchmark.feature_sets import IMAGENET, ordered
 from cf_pipeline.benchmark.report import HEADLINE
 
 SCORES_SCHEMA = {
@@ -34,17 +34,21 @@ BENCHMARKS = {
 """Benchmark to its tables, in the order in which they are told."""
 
 
-def score_rows(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def score_rows(tables: Mapping[str, pl.DataFrame], frozen: str = IMAGENET) -> pl.DataFrame:
     """How factors rank first, then a model's features.
 
     Args:
         tables: those of BENCHMARKS that there are, each with the rows of one model; a benchmark
             that lacks one is left out.
+        frozen: the features that differences are told to.
 
     Returns:
-        Rows of SCORES_SCHEMA; differences are to ImageNet's features, and only similarity has some.
+        Rows of SCORES_SCHEMA; only similarity has differences.
         `n` counts what `value` is a mean over.
     """
+    apart = tables.get("similarity_differences")
+    if apart is not None:
+        tables = {**tables, "similarity_differences": apart.filter(reference=frozen)}
     parts = [
         part(tables)
         for benchmark, part in _PARTS.items()
@@ -66,7 +70,7 @@ def _factors(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 def _similarity(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     rows, apart = tables["similarity_scores"], tables["similarity_differences"]
-    apart = apart.filter(reference=frozen_among(apart["reference"].unique())).select(
+    apart = apart.select(
         *("split", "feature_set", "measure", "reference", "difference"),
         difference_low="low",
         difference_high="high",

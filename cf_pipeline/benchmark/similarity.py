@@ -62,6 +62,7 @@ class SimilarityTables:
         pools: `split, condition, count`: what each condition left out, and queries per measure
             that count and do not.
         n_train: projects that features were centred on.
+        frozen: what nothing here was learned in: `imagenet`, or vectors in the place of covers.
     """
 
     scores: pl.DataFrame
@@ -72,6 +73,7 @@ class SimilarityTables:
     chosen: str
     pools: pl.DataFrame
     n_train: int
+    frozen: str = IMAGENET
 
     def rows_by_measure(self, split: str) -> Iterator[tuple[str, pl.DataFrame]]:
         """Each measure that is answered on a split, with its rows."""
@@ -85,6 +87,9 @@ def similarity_tables(
 ) -> SimilarityTables:
     """Score every feature set on validation and test.
 
+    Vectors from outside may lack a project: then all are scored on those that every set has, and
+    the layer is chosen, and what ships centred, on all projects nevertheless.
+
     Args:
         inputs: tables and vectors.
         config: triplets, resamples, seed, bounds of the pools, form of the ImageNet features.
@@ -95,19 +100,15 @@ def similarity_tables(
     """
     judged = inputs.judged
     truth = build_truth(judged.events)
-    # Of a cover all that ships has a vector, and what lacks one is a fault to be told.
-    brought = [v for name, v in inputs.features.items() if feature_set(name) not in SHIPPED]
-    catalog = with_vectors(judged.catalog(), *brought)
-    rules = judged.pool_rules(config)
-    pools = {split: build_pool(truth, catalog, split, rules) for split in SPLITS}
-    train = train_ids(catalog)
-    given = {**inputs.features, LATENT_FACTORS: judged.factors}
-    features = {
-        name: as_compared(name, vectors, train, config.imagenet_form)
-        for name, vectors in given.items()
-    }
-    count = QueryCount(progress, _n_queries(pools))
-    chosen, forms = _choose(pools["validation"], features, config, count.add)
+    brought = _brought(inputs)
+    catalog, rules = judged.catalog(), judged.pool_rules(config)
+    common = with_vectors(catalog, *brought.values())
+    pools = {split: build_pool(truth, common, split, rules) for split in SPLITS}
+    deciding = build_pool(truth, catalog, "validation", rules) if brought else pools["validation"]
+    _tell_lacking(catalog, common)
+    features = _compared(inputs, catalog, config)
+    count = QueryCount(progress, _n_queries(deciding, pools))
+    chosen, forms = _choose(deciding, features, config, count.add)
     values = [
         score_features(
             pool,
@@ -129,16 +130,35 @@ def similarity_tables(
         differences=pl.concat([differences for _, differences in tables]),
         queries=pl.concat([query_table(v) for v in values]),
         forms=forms,
-        leaks=pl.concat([
-            popularity_leaks(
-                pool, {n: features[n].rows(pool.project_ids) for n in _LEAKING if n in features}
-            )
-            for pool in pools.values()
-        ]),
+        leaks=pl.concat([_leaks(pool, features) for pool in pools.values()]),
         chosen=chosen,
         pools=pl.concat([_summary(p, v) for p, v in zip(pools.values(), values, strict=True)]),
-        n_train=len(train),
+        n_train=len(train_ids(catalog)),
+        frozen=inputs.frozen,
     )
+
+
+def _brought(inputs: SimilarityInputs) -> dict[str, IndexedVectors]:
+    """Sets that may lack a cover; what lacks a vector of those that ship is a fault to be told."""
+    return {n: v for n, v in inputs.features.items() if feature_set(n) not in SHIPPED}
+
+
+def _compared(
+    inputs: SimilarityInputs, catalog: pl.DataFrame, config: BenchmarkConfig
+) -> dict[str, IndexedVectors]:
+    """Every set in the form in which it is compared."""
+    train = train_ids(catalog)
+    centred_on = {n: train_ids(with_vectors(catalog, v)) for n, v in _brought(inputs).items()}
+    given = {**inputs.features, LATENT_FACTORS: inputs.judged.factors}
+    return {
+        name: as_compared(name, vectors, centred_on.get(name, train), config.imagenet_form)
+        for name, vectors in given.items()
+    }
+
+
+def _leaks(pool: Pool, features: Mapping[str, IndexedVectors]) -> pl.DataFrame:
+    there = {n: features[n].rows(pool.project_ids) for n in _LEAKING if n in features}
+    return popularity_leaks(pool, there)
 
 
 def _scorers(pool: Pool, features: Mapping[str, IndexedVectors], chosen: str) -> dict[str, Scorer]:
@@ -184,8 +204,17 @@ def _summary(pool: Pool, values: QueryValues) -> pl.DataFrame:
     )
 
 
-def _n_queries(pools: Mapping[str, Pool]) -> int:
+def _tell_lacking(catalog: pl.DataFrame, common: pl.DataFrame) -> None:
+    everybody, compared = (int(each["readable"].sum()) for each in (catalog, common))
+    if compared < everybody:
+        _logger.warning(
+            "features from outside lack vectors: scores are of %d projects of %d",
+            compared,
+            everybody,
+        )
+
+
+def _n_queries(deciding: Pool, pools: Mapping[str, Pool]) -> int:
     """Queries over all measures and passes: two measures choose, then all are reported."""
-    n = {split: len(pool.queries) for split, pool in pools.items()}
-    reported = sum(n[split] * len(measures_of(pool)) for split, pool in pools.items())
-    return 2 * n["validation"] + reported
+    reported = sum(len(pool.queries) * len(measures_of(pool)) for pool in pools.values())
+    return 2 * len(deciding.queries) + reported

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import polars as pl
 
+from cf_pipeline.benchmark.feature_sets import USER_TABLE
+from cf_pipeline.benchmark.inputs import frozen_set
 from cf_pipeline.benchmark.report import difference_cell, value_cell
 from cf_pipeline.benchmark.scoreboard import BENCHMARKS, score_rows
 from cf_pipeline.models.catalogue import current_model, model_meant, warehouse_of
 from cf_pipeline.sql import equals
 from cf_pipeline.storage.home import Home
+from cf_pipeline.storage.warehouse import Warehouse
 
 _TITLES = {
     "factors": "Factors rank hidden events",
@@ -61,10 +65,19 @@ def scores_of(home: Home, model: str | None = None) -> pl.DataFrame:
         if warehouse.has(names[0]) and (benchmark != "factors" or version == newest)
     ]
     of_model = equals("model_version", version)
-    return score_rows({
+    tables = {
         name: warehouse.frame(name, where=None if name == "factor_scores" else of_model)
         for name in chain.from_iterable(scored)
-    })
+    }
+    if not warehouse.has(USER_TABLE):  # a home that has not run since there was one
+        return score_rows(tables)
+    return score_rows(tables, frozen_set(partial(_read, warehouse)))
+
+
+def _read(
+    warehouse: Warehouse, table: str, *columns: str, where: str | None = None
+) -> pl.DataFrame:
+    return warehouse.frame(table, columns, where=where)
 
 
 def boards(scores: pl.DataFrame) -> list[TextBoard]:

@@ -14,7 +14,7 @@ from cf_pipeline.configuration.choices import Configuration
 from cf_pipeline.recompute.progress import StageProgress
 from cf_pipeline.recompute.staleness import StageSpec, recorded_version
 from cf_pipeline.sources.dataset import Dataset
-from cf_pipeline.sql import equals, literal, path_literal
+from cf_pipeline.sql import literal, path_literal
 from cf_pipeline.storage.artifacts import Artifact, Artifacts
 from cf_pipeline.storage.home import Home
 from cf_pipeline.storage.records import AssetRecord
@@ -173,14 +173,8 @@ class Stage:
         return Output(tables, {"skipped": reason}, scope=scope)
 
     def own_vectors(self, *columns: str) -> pl.DataFrame:
-        """`project_id` and columns of `user_embeddings`, of the first set that dataset.toml names.
-
-        It is the one that takes the place of covers.
-        """
-        name = f"user:{self.dataset.features[0].name}"
-        return self.frame(
-            "user_embeddings", "project_id", *columns, where=equals("feature_set", name)
-        )
+        """`project_id` and columns of `user_embeddings`, of the set in the place of covers."""
+        return self.frame("user_embeddings", "project_id", *columns, where="in_place_of_covers")
 
     def frame(self, table: str, *columns: str, where: str | None = None) -> pl.DataFrame:
         """Rows of a parent's table."""

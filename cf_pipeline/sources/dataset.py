@@ -41,6 +41,11 @@ class Dataset(Description):
         """The folder that relative paths in it start from."""
         return self._path.parent
 
+    @property
+    def in_place_of_covers(self) -> str | None:
+        """Name of the first of `[[features]]` where there are no pictures, else None."""
+        return None if self.covers is not None else self.features[0].name
+
     def sections(self) -> dict[str, dict[str, Any]]:
         """What the file says, defaults filled in, by what it is for; to be hashed.
 
@@ -56,7 +61,10 @@ class Dataset(Description):
             "dataset.interactions": interactions,
             "dataset.projects": self.projects.model_dump(mode="json"),
             "dataset.covers": self.covers.model_dump(mode="json") if self.covers else {},
-            "dataset.features": {f.name: f.model_dump(mode="json") for f in self.features},
+            "dataset.features": {
+                "sets": {f.name: f.model_dump(mode="json") for f in self.features},
+                "in_place_of_covers": self.in_place_of_covers,
+            },
             "dataset.matrix": {
                 "kinds": {
                     name: kind.model_dump(mode="json", exclude={"truth"})

@@ -30,12 +30,14 @@ from cf_pipeline.vectors import Matrix
 NO_SUCH_PROJECT = "no such project"
 REPEATED = "second vector of a project"
 NOT_FINITE = "not finite"
+NOTHING = "all zeros"
 _ROWS_AT_ONCE = 2048
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".npy": "npy", ".b": "records"}
 _USED = pa.schema([
     ("project_id", pa.string()),
     ("feature_set", pa.string()),
     ("sha256", pa.string()),
+    ("in_place_of_covers", pa.bool_()),
     ("features", pa.list_(pa.float32())),
 ])
 _REJECTED = pa.schema([
@@ -144,11 +146,13 @@ def _export(
                 )
             counts.dimensions = length
             finite = np.asarray(np.isfinite(batch.vectors).all(axis=1), dtype=np.bool_)
+            something = np.asarray(batch.vectors.any(axis=1), dtype=np.bool_)
             good, bad = [], []
             for n, id_ in enumerate(batch.ids):
                 reason = (
                     NO_SUCH_PROJECT if id_ not in project_ids
                     else NOT_FINITE if not finite[n]
+                    else NOTHING if not something[n]
                     else REPEATED if id_ in seen
                     else None
                 )  # fmt: skip
@@ -158,7 +162,7 @@ def _export(
                 else:
                     bad.append((file.name, row + n + 1, reason, id_))
                     counts.by_reason[reason] = counts.by_reason.get(reason, 0) + 1
-            _write(kept, name, batch, good)
+            _write(kept, name, batch, good, features.name == dataset.in_place_of_covers)
             if bad:
                 columns = list(map(list, zip(*bad, strict=True)))
                 turned.write_table(pa.table(columns, schema=_REJECTED))
@@ -174,7 +178,9 @@ def _export(
     return counts
 
 
-def _write(writer: pq.ParquetWriter, name: str, batch: Batch, rows: list[int]) -> None:
+def _write(
+    writer: pq.ParquetWriter, name: str, batch: Batch, rows: list[int], in_place_of_covers: bool
+) -> None:
     if not rows:
         return
     vectors = np.ascontiguousarray(batch.vectors[rows], dtype="<f4")
@@ -183,7 +189,8 @@ def _write(writer: pq.ParquetWriter, name: str, batch: Batch, rows: list[int]) -
     )
     hashes = [hashlib.sha256(vector.tobytes()).hexdigest() for vector in vectors]
     ids = [batch.ids[row] for row in rows]
-    writer.write_table(pa.table([ids, [name] * len(rows), hashes, lists], schema=_USED))
+    named = [name] * len(rows), hashes, [in_place_of_covers] * len(rows)
+    writer.write_table(pa.table([ids, *named, lists], schema=_USED))
 
 
 def _records(dataset: Dataset, features: Features, file: Path) -> Iterator[Batch]:

@@ -56,6 +56,7 @@ INTERACTIONS = (
             PROJECT,
             FEATURE_SET,
             required("sha256", "VARCHAR", "SHA-256 of the vector's bytes, hexadecimal."),
+            required("in_place_of_covers", "BOOLEAN", "Whether it counts as a readable cover."),
             FEATURES_LIST,
         ),
         key=("project_id", "feature_set"),

@@ -107,7 +107,8 @@ def shelf() -> Shelf:
         "simple_embeddings",
         pl.concat([vectors(50.0, feature_set="random"), vectors(60.0, feature_set="color")]),
     )
-    shelf.put("user_embeddings", vectors(0.0, feature_set="user:theirs").clear())
+    theirs = vectors(0.0, feature_set="user:theirs").with_columns(in_place_of_covers=False)
+    shelf.put("user_embeddings", theirs.clear())
     return shelf
 
 

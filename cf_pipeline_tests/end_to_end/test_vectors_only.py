@@ -12,6 +12,7 @@ from cf_pipeline.definitions import defs
 from cf_pipeline.defs.running import run_pipeline
 from cf_pipeline.errors import ConfigError
 from cf_pipeline.models.catalogue import warehouse_of
+from cf_pipeline.models.scoreboards import scores_of
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.storage.home import Home
 from cf_pipeline.synthetic.config import PlantedConfig
@@ -30,11 +31,16 @@ def without_pictures(world: PlantedWorld) -> list[str]:
     mixed += rng.normal(scale=NOISE, size=mixed.shape)
     ids = list(world.projects.ids[N_WITHOUT:])
     np.save(world.folder / "vectors.npy", mixed[N_WITHOUT:].astype(np.float32))
+    # A second set, of other length, without some, and first by name.
+    few = slice(N_WITHOUT, None, 2)
+    np.save(world.folder / "few.npy", rng.normal(size=(len(ids[::2]), 6)).astype(np.float32))
+    (world.folder / "few.txt").write_text("\n".join(world.projects.ids[few]) + "\n")
     (world.folder / "ids.txt").write_text("\n".join(ids) + "\n")
     text = world.dataset_file.read_text()
     text = text.replace('cover = "cover"\n', "").replace(
         '[covers]\nfolder = "covers"\n',
-        '[[features]]\nname = "mixed"\nfiles = ["vectors.npy"]\nids = "ids.txt"\n',
+        '[[features]]\nname = "mixed"\nfiles = ["vectors.npy"]\nids = "ids.txt"\n'
+        '[[features]]\nname = "few"\nfiles = ["few.npy"]\nids = "few.txt"\n',
     )
     world.dataset_file.write_text(text)
     return ids
@@ -63,12 +69,16 @@ def test_a_linear_head_learns_and_everything_else_runs(place: Path) -> None:
     scores = warehouse.frame("similarity_scores").filter(split="test", measure="triplet_accuracy")
     value = {row["feature_set"]: row for row in scores.to_dicts()}
     assert {"user:mixed", "user:mixed_ridge", "predicted_factors", "latent_factors"} <= set(value)
+    assert {"user:few", "user:few_ridge"} <= set(value)
+    told = scores_of(home).filter(benchmark="similarity")["reference"].drop_nulls().unique()
+    assert told.to_list() == ["user:mixed"]
     assert not {"imagenet", "color", "random", "ensemble"} & set(value)
     assert value["predicted_factors"]["low"] > 0.6
     placed = warehouse.frame("cold_start_scores").filter(split="test", metric="auc")
     aucs = dict(placed.select("feature_set", "value").iter_rows())
     assert aucs["predicted_factors"] > aucs["chance"] + 0.1
     assert {"user:mixed", "user:mixed_ridge"} <= set(aucs)
+    assert not {"user:few", "user:few_ridge"} & set(aucs)
     near = warehouse.frame("similar_projects")
     assert set(near["feature_set"]) == {"latent_factors", "collaborative"}
     model = cf_pipeline.load(home.path)
