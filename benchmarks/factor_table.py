@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +93,9 @@ def measured(home: Home, max_users: int) -> tuple[str, dict[str, Any]]:
             for (rival,), theirs in rivals.group_by("model", maintain_order=True):
                 rows[str(rival)] = {"scores": theirs.drop("denominator").to_dicts()}
         print(name, flush=True)
-    return load_dataset(configuration.dataset).name, {
-        **stood_beside(["python", *sys.argv]),
-        "rows": rows,
-    }
+    name = load_dataset(configuration.dataset).name
+    facts = stood_beside(["python", "benchmarks/factor_table.py", "--home", f"HOME_OF_{name}"])
+    return name, {**facts, "rows": rows}
 
 
 def table_of(results: Path) -> str:

@@ -49,9 +49,10 @@ def test_tables_are_those_of_the_saved_results(scoreboard) -> None:
     assert between["tables"] == "\n\n".join(scoreboard.folded(file) for file in files)
 
 
-def test_the_table_of_factors_is_that_of_the_saved_results(scoreboard) -> None:
+@pytest.mark.parametrize("name", ["factor_table", "recipe_table"])
+def test_a_table_of_a_page_is_that_of_the_saved_results(scoreboard, name: str) -> None:
     """Beside the other script, whose fixture has put their folder on the path."""
-    script = runpy.run_path(str(REPOSITORY / "benchmarks" / "factor_table.py"))
+    script = runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
     begins, ends = script["MARKS"]
     page = script["PAGE"].read_text(encoding="utf-8")
     table = page.partition(begins)[2].partition(ends)[0].strip()
