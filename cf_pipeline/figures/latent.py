@@ -21,6 +21,8 @@ from cf_pipeline.figures.style import (
 Floats = npt.NDArray[np.float64]
 _DOTS = 5000
 """At most so many projects are drawn; more make the picture large and no clearer."""
+_LOWEST = 0.01
+"""Share of projects that may lie below the axis, where they lie far below."""
 
 
 def latent_space(singular_values: Floats, lengths: Floats, degrees: npt.NDArray[np.int64]) -> bytes:
@@ -37,7 +39,7 @@ def latent_space(singular_values: Floats, lengths: Floats, degrees: npt.NDArray[
     figure, (spectrum, norms) = new_figure(9.2, 3.5, 2)
     dimension = np.arange(1, len(singular_values) + 1)
     spectrum.plot(dimension, singular_values, color=BLUE, marker=".", linewidth=1.2)
-    spectrum.set_yscale("log")
+    log_ticks(spectrum, "y")
     whole_numbers(spectrum.xaxis)
     label(spectrum, "Spectrum", "dimension", "singular value of users x projects")
     label(norms, "Length and popularity", "users of a project", "length of its factors")
@@ -55,4 +57,9 @@ def latent_space(singular_values: Floats, lengths: Floats, degrees: npt.NDArray[
     centres = np.sqrt(edges[:-1] * np.maximum(edges[1:] - 1, edges[:-1]))
     medians = [(c, np.median(g)) for c, g in zip(centres, groups, strict=True) if len(g)]
     norms.plot(*zip(*medians, strict=True), color=ORANGE, linewidth=1.8, marker="o", markersize=3)
+    # Factors that are all but zero would take the axis for themselves.
+    lowest = np.quantile(y, _LOWEST) / 2
+    norms.set_ylim(bottom=lowest)
+    if n_below := int((y < lowest).sum()):
+        norms.set_xlabel(f"users of a project ({n_below:,} shorter ones are not shown)")
     return png(figure)

@@ -16,7 +16,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, MaxNLocator
 from PIL import Image
 
 DPI = 90
@@ -79,15 +79,23 @@ def whole_numbers(axis: Axis) -> None:
     plain_numbers(axis)
 
 
+class _Between(LogFormatter):
+    """Plain numbers where matplotlib would label a tick between powers of ten."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def log_ticks(axes: Axes, which: Literal["x", "y", "both"] = "both") -> None:
-    """Axes logarithmic, with plain numbers at powers of ten."""
+    """Axes logarithmic, with plain numbers at powers of ten, and between where few are in sight."""
     scales = {"x": (axes.xaxis, axes.set_xscale), "y": (axes.yaxis, axes.set_yscale)}
     for name, (axis, scale) in scales.items():
         if which not in (name, "both"):
             continue
         scale("log")
         axis.set_major_locator(LogLocator(numticks=8))
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_formatter(_Between(minor_thresholds=(1.5, 0.5)))
+        axis.set_tick_params(which="minor", labelsize=TICK_SIZE)
         plain_numbers(axis)
 
 
