@@ -3,7 +3,6 @@
 import polars as pl
 
 from cf_pipeline.benchmark import soundness
-from cf_pipeline.benchmark.feature_sets import COLLABORATIVE, IMAGENET
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import bars, picture, with_tables
 from cf_pipeline.recompute import fingerprints
@@ -176,14 +175,13 @@ def task_embeddings(stage: Stage) -> Output:
     group="benchmark",
     parents=("benchmark_tasks", "task_embeddings", "trained_cnn"),
     reads=("benchmark.n_resamples", "benchmark.seed"),
-    kinds=("scikitlearn",),
+    kinds=("pytorch",),
     needs_covers=True,
 )
 def benchmark_scores(stage: Stage) -> Output:
-    """Mean per-class accuracy of a linear probe on frozen features, per task and feature set."""
+    """What a linear probe and nearest neighbours make of frozen features, task by task."""
     from cf_pipeline.benchmark.probing import probe_feature_sets, summarize
-    from cf_pipeline.figures.scores import confusion
-    from cf_pipeline.models.tracked import track_evaluation
+    from cf_pipeline.models.tracked import probe_pictures, track_evaluation
 
     model = stage.version("trained_cnn")
     probes = probe_feature_sets(
@@ -192,20 +190,7 @@ def benchmark_scores(stage: Stage) -> Output:
         stage.configuration.benchmark,
         stage.progress("probes"),
     )
-    pictures = {
-        f"confusion_{task}_by_{feature_set}": confusion(
-            result.confusion,
-            result.classes,
-            f"{task}: which class a probe on {feature_set} takes for which",
-        )
-        for (task, feature_set), result in probes.results.items()
-        if feature_set in {COLLABORATIVE, IMAGENET}
-    }
-    scores = probes.table.with_columns(model_version=pl.lit(model))
-    tables = {"benchmark_scores": scores}
+    pictures, tables = probe_pictures(probes), probes.tables(model)
     facts = {**summarize(probes), "wandb_run": track_evaluation(stage, model, tables, pictures)}
     shown = {name: picture(png, name) for name, png in pictures.items()}
-    accuracies = scores.filter(metric="mean_class_accuracy")
-    for (task,), rows in accuracies.group_by("task", maintain_order=True):
-        shown[f"accuracy_{task}"] = bars(rows, "mean_class_accuracy", str(task))
     return Output(tables, {**facts, **shown}, scope=model)

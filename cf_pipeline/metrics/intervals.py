@@ -117,7 +117,7 @@ def resampled_sums(sums: Floats, counts: Indices, n_resamples: int, seed: int) -
         return np.full((n_resamples, sums.shape[1]), np.nan)
     chunks = [
         (draws @ sums) / (draws @ counts)[:, np.newaxis]
-        for draws in _draws(len(counts), n_resamples, seed)
+        for draws in group_draws(len(counts), n_resamples, seed)
     ]
     return np.concatenate(chunks)
 
@@ -133,10 +133,11 @@ def percentiles(resampled: Floats, level: float = LEVEL) -> tuple[Floats, Floats
 
 def mean_class_accuracy_bootstrap(
     is_correct: Flags, labels: Indices, groups: Indices, n_resamples: int, seed: int
-) -> Interval:
-    """Mean of class accuracies with its interval over groups of items.
+) -> tuple[Interval, Floats]:
+    """Mean of class accuracies with its interval over groups of items, and the resampled means.
 
-    A class that a resample does not hold takes no part in that resample's mean.
+    Two sets of predictions of the same items and groups share the draws. A class that a resample
+    does not hold takes no part in that resample's mean.
 
     Args:
         is_correct: shape (n_items,).
@@ -153,27 +154,35 @@ def mean_class_accuracy_bootstrap(
     np.add.at(hits, (group, label), is_correct.astype(np.float64))
     value = float((hits.sum(axis=0) / totals.sum(axis=0)).mean())
     if shape[0] < 2:
-        return Interval(value, float("nan"), float("nan"), len(labels), shape[0])
-    means = [
+        nothing = np.full(n_resamples, np.nan)
+        return Interval(value, float("nan"), float("nan"), len(labels), shape[0]), nothing
+    means = np.concatenate([
         _mean_over_present(draws @ hits, draws @ totals)
-        for draws in _draws(shape[0], n_resamples, seed)
-    ]
-    low, high = percentiles(np.concatenate(means)[:, np.newaxis])
-    return Interval(value, float(low[0]), float(high[0]), len(labels), shape[0])
+        for draws in group_draws(shape[0], n_resamples, seed)
+    ])
+    low, high = percentiles(means[:, np.newaxis])
+    return Interval(value, float(low[0]), float(high[0]), len(labels), shape[0]), means
+
+
+def group_draws(n_groups: int, n_resamples: int, seed: int, cells: int = 0) -> Iterator[Floats]:
+    """How often each group is drawn in each resample, chunks of shape (rows, n_groups).
+
+    Args:
+        n_groups: to draw from, as often as there are.
+        n_resamples: in all.
+        seed: of the draws.
+        cells: that a row becomes in the caller's hands, where these are more; chunks are smaller.
+    """
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK_CELLS // max(n_groups, cells))
+    for start in range(0, n_resamples, rows):
+        n = min(rows, n_resamples - start)
+        drawn = rng.integers(0, n_groups, size=(n, n_groups))
+        flat = (drawn + n_groups * np.arange(n)[:, np.newaxis]).ravel()
+        yield np.bincount(flat, minlength=n * n_groups).reshape(n, n_groups).astype(np.float64)
 
 
 def _mean_over_present(hits: Floats, totals: Floats) -> Floats:
     present = totals > 0
     accuracies = np.divide(hits, totals, out=np.zeros_like(hits), where=present)
     return np.asarray(accuracies.sum(axis=1) / present.sum(axis=1), dtype=np.float64)
-
-
-def _draws(n_groups: int, n_resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each group is drawn in each resample, chunks of shape (rows, n_groups)."""
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CHUNK_CELLS // n_groups)
-    for start in range(0, n_resamples, rows):
-        n = min(rows, n_resamples - start)
-        drawn = rng.integers(0, n_groups, size=(n, n_groups))
-        flat = (drawn + n_groups * np.arange(n)[:, np.newaxis]).ravel()
-        yield np.bincount(flat, minlength=n * n_groups).reshape(n, n_groups).astype(np.float64)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cf_pipeline.benchmark.feature_sets import COLLABORATIVE, IMAGENET
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.tracking import Tracker
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.inputs import SimilarityInputs
+    from cf_pipeline.benchmark.probing import Probes
     from cf_pipeline.benchmark.similarity import SimilarityTables
 
 
@@ -72,3 +74,22 @@ def similarity_pictures(
     covers = stage.frame("covers", "project_id", "path", where="status = 'ok'")
     panel = retrieval_panel(*panel_rows(rows, dict(covers.iter_rows())))
     return {"neighbours": panel, **bars}
+
+
+def probe_pictures(probes: Probes) -> dict[str, bytes]:
+    """PNG by name: who is taken for whom, by our features and by ImageNet's, and bars of a task."""
+    from cf_pipeline.figures.scores import confusion, score_bars
+
+    pictures = {
+        f"confusion_{task}_by_{name}": confusion(
+            result.confusion,
+            result.classes,
+            f"{task}: which class a probe on {name} takes for which",
+        )
+        for (task, name), result in probes.results.items()
+        if name in {COLLABORATIVE, IMAGENET} and not result.multi_label
+    }
+    for task, metric, rows in probes.primary():
+        of_all = rows.with_columns(chosen=pl.lit(value=False))
+        pictures[f"{metric}_{task}"] = score_bars(of_all, metric, task)
+    return pictures

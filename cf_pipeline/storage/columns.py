@@ -27,6 +27,10 @@ METRICS = frozenset({
     "auc",
     "accuracy",
     "mean_class_accuracy",
+    "knn_accuracy",
+    "map",
+    "balanced_map",
+    "average_precision",
 })
 SPLITS = frozenset({"train", "validation", "test"})
 FACTOR_MODELS = frozenset({"factors", "item_knn", "ease", "popularity"})

@@ -183,6 +183,37 @@ BENCHMARK = (
         key=("model_version", "task", "feature_set", "metric"),
         scope="model_version",
     ),
+    Table(
+        "benchmark_differences",
+        "The same, paired: features minus reference.",
+        (
+            MODEL_VERSION,
+            TASK,
+            FEATURE_SET,
+            required("reference", "VARCHAR", "Features subtracted.", FEATURE_SETS),
+            METRIC,
+            Column("difference", "DOUBLE", "Features minus reference, between -1 and 1."),
+            LOW,
+            HIGH,
+        ),
+        key=("model_version", "task", "feature_set", "reference", "metric"),
+        scope="model_version",
+    ),
+    Table(
+        "benchmark_classes",
+        "The same, class by class.",
+        (
+            MODEL_VERSION,
+            TASK,
+            FEATURE_SET,
+            METRIC,
+            required("class", "VARCHAR", "Which one."),
+            VALUE,
+            Column("n_test", "BIGINT", "Images of it that were scored."),
+        ),
+        key=("model_version", "task", "feature_set", "metric", "class"),
+        scope="model_version",
+    ),
 )
 
 _LEVELS = "95 % against one reference, 97.5 % against each of two"

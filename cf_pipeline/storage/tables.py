@@ -43,6 +43,7 @@ _COMPANIONS = {
     "training_set": ("validation_relevances", "training_vectors"),
     "trained_cnn": ("training_history", "trained_on"),
     "benchmark_tasks": ("benchmark_tasks_rejected",),
+    "benchmark_scores": ("benchmark_differences", "benchmark_classes"),
     "similarity_scores": (
         "similarity_differences",
         "similarity_queries",

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cf_pipeline.benchmark import probing, task_tables
 from cf_pipeline.benchmark.config import BenchmarkConfig
-from cf_pipeline.benchmark.linear_probe import linear_probe
+from cf_pipeline.benchmark.linear_probe import Labelled, linear_probe
 from cf_pipeline.benchmark.probing import probe_feature_sets
 from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
 from cf_pipeline.benchmark.task_tables import read_tasks
@@ -53,7 +53,7 @@ def row(table, task, name, metric):
 
 class TestProbing:
     def test_a_row_for_every_task_feature_set_and_metric(self, probes):
-        assert probes.table.columns == [
+        assert probes.scores.columns == [
             "task",
             "feature_set",
             "metric",
@@ -63,17 +63,19 @@ class TestProbing:
             "n_train",
             "n_test",
         ]
-        assert probes.table.height == 2 * 2 * 2
+        assert probes.scores.height == 2 * 2 * 5
+        assert probes.classes.height == 2 * 2 * 2 * 3
         assert list(probes.results) == [
             ("art", "blind"), ("art", "told"), ("emoji", "blind"), ("emoji", "told")
         ]  # fmt: skip
-        assert set(probes.table["metric"]) == {"mean_class_accuracy", "accuracy"}
-        counts = probes.table.select("task", "n_train", "n_test").unique().sort("task").rows()
+        metrics = {"mean_class_accuracy", "accuracy", "knn_accuracy", "map", "balanced_map"}
+        assert set(probes.scores["metric"]) == metrics
+        counts = probes.scores.select("task", "n_train", "n_test").unique().sort("task").rows()
         assert counts == [("art", 45, 15), ("emoji", 67, 23)]
 
     def test_features_that_know_the_class_score_and_others_do_not(self, probes):
-        told = row(probes.table, "emoji", "told", "mean_class_accuracy")
-        blind = row(probes.table, "emoji", "blind", "mean_class_accuracy")
+        told = row(probes.scores, "emoji", "told", "mean_class_accuracy")
+        blind = row(probes.scores, "emoji", "blind", "mean_class_accuracy")
         assert told["value"] > 0.95
         assert blind["value"] < 0.6
         for found in (told, blind):
@@ -90,33 +92,49 @@ class TestProbing:
             )
             for split in ("train", "test")
         }
-        expected = linear_probe(
-            np.array(given["train"]["features"].to_list(), dtype=np.float32),
-            given["train"]["label"].to_list(),
-            np.array(given["test"]["features"].to_list(), dtype=np.float32),
-            given["test"]["label"].to_list(),
-            seed=CONFIG.seed,
-        )
+        sides = [
+            Labelled(
+                rows["image_id"].to_list(),
+                np.array(rows["features"].to_list(), dtype=np.float32),
+                [[label] for label in rows["label"]],
+            )
+            for rows in given.values()
+        ]
+        expected = linear_probe(*sides, seed=CONFIG.seed)
         found = probes.results["art", "told"]
         assert found.strength == expected.strength
-        assert np.array_equal(found.is_correct, expected.is_correct)
-        assert row(probes.table, "art", "told", "accuracy")["value"] == expected.is_correct.mean()
+        assert np.array_equal(found.scores, expected.scores)
+        is_correct = expected.predictions == expected.labels
+        assert row(probes.scores, "art", "told", "accuracy")["value"] == is_correct.mean()
+
+    def test_differences_are_to_every_reference_over_the_same_resamples(self, world, probes):
+        apart = probes.differences
+        assert set(apart.select("feature_set", "reference").rows()) == {
+            ("told", "blind"), ("blind", "told")
+        }  # fmt: skip
+        for here in apart.to_dicts():
+            ours, theirs = (
+                row(probes.scores, here["task"], here[of], here["metric"])["value"]
+                for of in ("feature_set", "reference")
+            )
+            assert here["difference"] == pytest.approx(ours - theirs)
+            assert here["low"] <= here["difference"] <= here["high"]
 
     def test_the_order_of_rows_does_not_matter(self, world, probes):
         images, features = world
         again = probe_feature_sets(images.reverse(), features.reverse(), CONFIG)
-        assert again.table.equals(probes.table)
+        assert again.scores.equals(probes.scores)
 
     def test_images_of_one_look_are_drawn_together(self, world):
         images, features = world
         here = images.filter(task="emoji"), features.filter(task="emoji", feature_set="blind")
         one = here[0].with_columns(look_component=pl.lit("all alike"))
-        table = probe_feature_sets(one, here[1], CONFIG).table
+        table = probe_feature_sets(one, here[1], CONFIG).scores
         # One component says nothing about spread: no bounds, as null and not as NaN.
         assert table["low"].null_count() == table["high"].null_count() == table.height
         assert not table["value"].is_nan().any()
         alone = here[0].with_columns(look_component="image_id")
-        assert probe_feature_sets(alone, here[1], CONFIG).table["low"].null_count() == 0
+        assert probe_feature_sets(alone, here[1], CONFIG).scores["low"].null_count() == 0
 
     def test_summary_names_what_a_reader_must_know(self, world, caplog):
         images, features = world
@@ -126,7 +144,7 @@ class TestProbing:
         with caplog.at_level(logging.WARNING):
             found = probe_feature_sets(relabelled, features.filter(task="art"), CONFIG)
         figures = probing.summarize(found)
-        mean = row(found.table, "art", "told", "mean_class_accuracy")["value"]
+        mean = row(found.scores, "art", "told", "mean_class_accuracy")["value"]
         assert figures["art_told"] == mean
         assert figures["art_told_C"] == found.results["art", "told"].strength
         assert "unseen" in figures["art_told_notes"]
@@ -193,8 +211,8 @@ class TestTasks:
             schema={"task": str, "image_id": str, "feature_set": str, "features": pl.List(float)}
         )
         found = probe_feature_sets(tasks.images, features, CONFIG)
-        assert (found.table.height, found.results) == (0, {})
-        assert found.table.schema["value"] == pl.Float64
+        assert (found.scores.height, found.results) == (0, {})
+        assert found.scores.schema["value"] == pl.Float64
 
     def test_a_folder_that_is_not_there(self, loaders, tmp_path):
         loaders["art"] = LabelsCsv(folder=str(tmp_path / "gone"))

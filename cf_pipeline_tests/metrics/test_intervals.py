@@ -127,7 +127,7 @@ def test_mean_class_accuracy_interval() -> None:
     rng = np.random.default_rng(4)
     labels = np.repeat([0, 1, 2], [60, 30, 10])
     is_correct = rng.random(100) < np.array([0.9, 0.5, 0.3])[labels]
-    interval = mean_class_accuracy_bootstrap(is_correct, labels, np.arange(100), 2000, 0)
+    interval, _ = mean_class_accuracy_bootstrap(is_correct, labels, np.arange(100), 2000, 0)
     by_class = [is_correct[labels == c].mean() for c in range(3)]
     assert interval.value == pytest.approx(np.mean(by_class))
     # Standard error of a mean of three proportions: sqrt(sum p (1 - p) / n) / 3.

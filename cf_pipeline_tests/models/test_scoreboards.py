@@ -67,9 +67,9 @@ def score_factors(home: TrainedHome) -> None:
 def score_others(home: TrainedHome, model: str) -> None:
     value = {"value": 0.7, "low": 0.6, "high": 0.8, "model_version": model}
     probe = {"task": "emoji", "feature_set": "imagenet", "metric": "accuracy", "n_train": 4}
-    home.publish(
-        "benchmark_scores", model, benchmark_scores=pl.DataFrame([{**probe, "n_test": 3, **value}])
-    )
+    scores = pl.DataFrame([{**probe, "n_test": 3, **value}])
+    others = empty("benchmark_differences", "benchmark_classes")
+    home.publish("benchmark_scores", model, benchmark_scores=scores, **others)
     cold = {"split": "test", "feature_set": "chance", "metric": "auc", "n_users": 6}
     home.publish("cold_start_scores", model, cold_start_scores=pl.DataFrame([{**cold, **value}]))
 

@@ -120,4 +120,4 @@ def test_an_asset_is_scoped_with_all_its_tables_or_none() -> None:
 def test_vocabularies_are_those_of_the_design() -> None:
     assert {"user:<name>", ANY_PATH, "collaborative"} <= VOCABULARY
     assert len(MEASURES) == 5
-    assert len(METRICS) == 8
+    assert len(METRICS) == 12

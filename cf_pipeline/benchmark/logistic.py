@@ -1,0 +1,212 @@
+"""Logistic regression along a path of strengths, in torch.
+
+Minimized is
+
+    mean over images of loss(x W + b, y) + |W|^2 / (2 C n)
+
+which is scikit-learn's objective divided by C n: the loss of softmax where an image has one label,
+the sum of binary ones where it has any number. L-BFGS along the axes of the features' covariance,
+scaled there by what bounds the curvature: directions of large and of small variance become equally
+steep, and tens of steps do where hundreds are needed else. Each C starts from the solution of the
+one before. Where sums are of 32 bits values no longer tell near the optimum, so steps are judged by
+slopes there (Hager and Zhang 2005, "approximate Wolfe").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+TOLERANCES = {torch.float32: 3e-5, torch.float64: 1e-6}
+"""Of the largest component of the gradient; sums of 32 bits hold a third of theirs."""
+MOST = 500
+"""Evaluations for one C."""
+MEMORY = 10
+"""Steps that L-BFGS remembers."""
+_SUFFICIENT = 0.1
+_ROUNDING = 1e-6
+"""Share of a value below which it cannot be told from another."""
+_SHORTEST = 1e-4
+
+
+class Axes(NamedTuple):
+    """Orthonormal axes that span the images, shape (d, r), and variances along them, (r,)."""
+
+    basis: Tensor
+    variances: Tensor
+
+
+class Problem(NamedTuple):
+    """What is told apart.
+
+    Attributes:
+        x: images along axes, shape (n, r).
+        targets: 1 where an image has a label, of the same type, shape (n, n_classes).
+        variances: along the axes, about those of x, shape (r,).
+        multi_label: whether labels are told apart one by one.
+    """
+
+    x: Tensor
+    targets: Tensor
+    variances: Tensor
+    multi_label: bool
+
+
+class Fit(NamedTuple):
+    """A solution along some axes.
+
+    Attributes:
+        weights: shape (r, n_classes).
+        intercepts: shape (n_classes,).
+        objective: what was reached.
+        gradient: its largest component there.
+    """
+
+    weights: Tensor
+    intercepts: Tensor
+    objective: float
+    gradient: float
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Of images along the axes, shape (n, n_classes)."""
+        return torch.addmm(self.intercepts, x, self.weights)
+
+
+def principal_axes(x: Tensor) -> Axes:
+    """Axes of the covariance of centred features, shape (n, d); r = min(n, d).
+
+    Optimal weights lie in the span of the images, so nothing is lost by them.
+    """
+    n, d = x.shape
+    if n >= d:
+        variances, basis = torch.linalg.eigh(x.T @ x / n)
+    else:
+        span, upper = torch.linalg.qr(x.T)
+        variances, turned = torch.linalg.eigh(upper @ upper.T / n)
+        basis = span @ turned
+    return Axes(basis, variances.clamp_min(0))
+
+
+def fit_path(problem: Problem, strengths: Sequence[float], start: Fit | None = None) -> list[Fit]:
+    """A solution for each C.
+
+    Args:
+        problem: what is told apart.
+        strengths: values of C; neighbours are near each other, strongest regularization first.
+        start: where to begin, a solution for a C near the first.
+    """
+    x, targets = problem.x, problem.targets
+    share = targets.mean(0).clamp(1e-6, 1 - 1e-6)
+    curvature = (share * (1 - share)).mean()
+    if start is None:
+        intercepts = torch.logit(share) if problem.multi_label else share.log()
+        nothing = torch.zeros(x.shape[1], targets.shape[1], dtype=x.dtype)
+        solution = torch.cat([nothing, intercepts[None]])
+    else:
+        solution = torch.cat([start.weights, start.intercepts[None]]).to(x.dtype)
+    fits = []
+    for strength in strengths:
+        decay = 1 / (strength * len(x))
+        bounds = torch.cat([problem.variances * curvature + decay, curvature[None]])
+        objective = _Objective(problem, decay, bounds.rsqrt()[:, None])
+        found = _minimized(objective, solution / objective.scale)
+        solution = found.at * objective.scale
+        largest = objective.largest(found.gradient)
+        fits.append(Fit(solution[:-1], solution[-1], found.value, largest))
+    return fits
+
+
+class _Objective:
+    """The objective of weights, all rows but the last, and intercepts; rows in units of scale."""
+
+    def __init__(self, problem: Problem, decay: float, scale: Tensor) -> None:
+        self.problem, self.decay, self.scale = problem, decay, scale
+        self.evaluations = 0
+
+    def __call__(self, at: Tensor) -> _Point:
+        self.evaluations += 1
+        x, targets, _, multi_label = self.problem
+        solution = at * self.scale
+        weights = solution[:-1]
+        scores = torch.addmm(solution[-1], x, weights)
+        if multi_label:
+            losses = torch.nn.functional.binary_cross_entropy_with_logits(
+                scores, targets, reduction="sum"
+            )
+            errors = scores.sigmoid_()
+        else:
+            totals = torch.logsumexp(scores, 1, keepdim=True)
+            losses = totals.sum() - (scores * targets).sum()
+            errors = scores.sub_(totals).exp_()
+        errors.sub_(targets).div_(len(errors))
+        gradient = torch.cat([
+            torch.addmm(weights, x.T, errors, beta=self.decay),
+            errors.sum(0, keepdim=True),
+        ])
+        value = float(losses) / len(errors) + self.decay / 2 * float(weights.square().sum())
+        return _Point(at, value, gradient * self.scale)
+
+    def largest(self, gradient: Tensor) -> float:
+        """Largest component of a gradient, in the units of the weights."""
+        return float((gradient / self.scale).abs().max())
+
+
+class _Point(NamedTuple):
+    at: Tensor
+    value: float
+    gradient: Tensor
+
+
+def _minimized(objective: _Objective, start: Tensor) -> _Point:
+    point = objective(start)
+    steps: list[tuple[Tensor, Tensor, float]] = []
+    tolerance = TOLERANCES[start.dtype]
+    while objective.largest(point.gradient) > tolerance and objective.evaluations < MOST:
+        direction = _direction(point.gradient, steps)
+        slope = float((point.gradient * direction).sum())
+        found = _line_search(objective, point, direction, slope) if slope < 0 else None
+        if found is None and not steps:
+            break
+        if found is None:
+            steps.clear()
+            continue
+        step, change = found.at - point.at, found.gradient - point.gradient
+        curvature = float((step * change).sum())
+        if curvature > 0:
+            steps.append((step, change, 1 / curvature))
+            del steps[:-MEMORY]
+        point = found
+    return point
+
+
+def _line_search(
+    objective: _Objective, point: _Point, direction: Tensor, slope: float
+) -> _Point | None:
+    """Half of the way, and half again, until it is less steep and no higher; None: nowhere."""
+    length = 1.0
+    while length >= _SHORTEST:
+        tried = objective(point.at + length * direction)
+        ahead = float((tried.gradient * direction).sum())
+        is_no_higher = tried.value <= point.value + _ROUNDING * abs(point.value)
+        if is_no_higher and ahead <= (2 * _SUFFICIENT - 1) * slope:
+            return tried
+        length /= 2
+    return None
+
+
+def _direction(gradient: Tensor, steps: list[tuple[Tensor, Tensor, float]]) -> Tensor:
+    """Two loops of L-BFGS (Nocedal 1980)."""
+    direction, shares = -gradient, []
+    for step, change, inverse in reversed(steps):
+        share = inverse * float((step * direction).sum())
+        direction = direction.sub(change, alpha=share)
+        shares.append(share)
+    if steps:
+        _, change, inverse = steps[-1]
+        direction = direction / (inverse * float(change.square().sum()))
+    for (step, change, inverse), share in zip(steps, reversed(shares), strict=True):
+        direction = direction.add(step, alpha=share - inverse * float((change * direction).sum()))
+    return direction
