@@ -144,6 +144,7 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @pytest.mark.usefixtures("noisy")
+@pytest.mark.slow
 def test_a_child_writes_and_tells_what_this_process_does(covers, tmp_path):
     logs, told, outs, histories = [], {}, {}, {}
     for name in ("here", "there"):
@@ -226,6 +227,7 @@ def test_a_training_that_fails_says_so_and_leaves_nothing(covers, tmp_path, out,
 
 @needs_proc
 @pytest.mark.usefixtures("noisy")
+@pytest.mark.slow
 def test_a_child_that_is_killed_is_an_error_that_names_the_signal(covers, tmp_path, out):
     spec = spec_below(tmp_path, covers, LONG)
     lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)

@@ -232,6 +232,7 @@ def test_a_lineage_is_a_tree_or_json(trained: TrainedHome, cf: Command) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_harmless_is_accepted_and_computed_no_more(at_home: Lab, cf: Command) -> None:
     at_home.choose(split__seed=3)
     before = at_home.rows("project_split")

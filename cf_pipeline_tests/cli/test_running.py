@@ -29,6 +29,7 @@ from cf_pipeline_tests.defs.lab import Lab
 from cf_pipeline_tests.models.trained_home import TrainedHome
 
 
+@pytest.mark.slow
 def test_a_run_says_what_changed_and_what_was_done(at_home: Lab, cf: Command) -> None:
     said = cf("run", "--select", "project_split, pruned_matrix", "--set", "split.seed=5")
     assert said.code == 0
@@ -189,6 +190,7 @@ def test_a_file_where_the_home_should_be(
     assert in_the_way.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_awkward_covers_are_recorded_and_stop_nothing(
     cf: Command, awkward_covers: Path, tmp_path: Path, make_home: Callable[[Path], Home]
 ) -> None:

@@ -31,6 +31,7 @@ def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     return home
 
 
+@pytest.mark.slow
 def test_everything_that_asks_answers(earlier: Home, tmp_path: Path) -> None:
     defs().resolve_asset_graph()
     configuration = resolve(Choices.read(earlier.config_path))

@@ -542,6 +542,7 @@ def test_evaluations_have_score_tables_and_pictures(
         assert min(panel.size) > 200
     tasks = dict(media(tracked["benchmark_scores"]))
     confusions = {f"confusion_noto_emoji_by_{name}" for name in ("collaborative", "imagenet")}
-    assert tasks.keys() == {"benchmark_scores", *confusions}
+    tables = {"benchmark_scores", "benchmark_differences", "benchmark_classes"}
+    assert tasks.keys() == {*tables, *confusions, "mean_class_accuracy_noto_emoji"}
     with Image.open(tasks["confusion_noto_emoji_by_collaborative"]) as confusion:
         assert min(confusion.size) > 100

@@ -132,7 +132,7 @@ def test_a_comment_computes_nothing_and_code_does(there: Place, tmp_path: Path) 
 
     def with_code(file: Path, text: str) -> str:
         reached = file == Path("benchmark/probing.py")
-        return text.replace("start=1)", "start=2)") if reached else f"{text}MORE = 1\n"
+        return text.replace('_C"', '_strength"') if reached else f"{text}MORE = 1\n"
 
     package = edits.edited_package(tmp_path / "changed", with_code)
     assert there.settle_with(package) == ["benchmark_scores"]

@@ -55,6 +55,7 @@ class TestCollecting:
         gone = collect_garbage(trained.home, dry_run=True)
         return {model.version for model in models(trained.home)} - set(gone.versions)
 
+    @pytest.mark.slow
     def test_the_newest_stay_within_the_bytes_and_whatever_holds_a_role(
         self, trained: TrainedHome
     ) -> None:

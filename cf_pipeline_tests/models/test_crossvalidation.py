@@ -67,6 +67,7 @@ def test_what_does_not_depend_on_the_split_is_computed_once(folds: Folds) -> Non
     assert folds.of_a_fold == ["project_split", "trained_cnn", "similarity_scores"]
 
 
+@pytest.mark.slow
 def test_every_fold_has_a_home_of_its_own_and_the_scoreboard_pools_their_newest_models(
     folds: Folds, runs: list[tuple[str, list[str]]]
 ) -> None:

@@ -40,6 +40,7 @@ def embedded(trained: TrainedHome) -> tuple[str, dict[str, Matrix]]:
 
 
 @pytest.mark.parametrize("layer", ["collaborative", "predicted_factors"])
+@pytest.mark.slow
 def test_every_form(
     trained: TrainedHome, embedded: tuple[str, dict[str, Matrix]], layer: str
 ) -> None:

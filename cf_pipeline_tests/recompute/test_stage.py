@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from cf_pipeline.defs.running import instance_of
 from cf_pipeline.storage.home import Home
@@ -145,6 +146,7 @@ def test_one_changed_cover_among_files_of_one_name_is_seen(lab: Lab) -> None:
     assert lab.stale() == {"covers": "changed upstream: files"}
 
 
+@pytest.mark.slow
 def test_a_home_whose_name_is_awkward(
     lab: Lab, tmp_path: Path, make_home: Callable[[Path], Home]
 ) -> None:

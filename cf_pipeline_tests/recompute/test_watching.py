@@ -166,6 +166,7 @@ def test_a_picture_that_nobody_names(watch: Watch) -> None:
     assert watch.look(1) == Watched(watch.cursor)
 
 
+@pytest.mark.slow
 def test_a_broken_source_is_read_once(watch: Watch, interactions: Path) -> None:
     whole = interactions.read_bytes()
     pl.read_parquet(interactions).drop("user_id").write_parquet(interactions)
@@ -192,6 +193,7 @@ def judged(lab: Lab) -> set[str]:
     return {*due.reasons, *due.waiting}
 
 
+@pytest.mark.slow
 def test_files_of_an_asset_that_never_succeeded(complete: Lab) -> None:
     labelled = complete.world / "tasks"
     complete.choose(benchmark__tasks__noto_emoji=str(labelled))

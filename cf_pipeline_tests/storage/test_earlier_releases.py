@@ -35,6 +35,7 @@ def test_every_record_of_an_earlier_release_is_seen(earlier: Warehouse) -> None:
         assert earlier.record(asset) in history(earlier, asset)
 
 
+@pytest.mark.slow
 def test_every_table_of_an_earlier_release_is_read_with_the_columns_declared_now(
     earlier: Warehouse,
 ) -> None:
