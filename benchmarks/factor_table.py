@@ -10,7 +10,6 @@ Every method answers the questions of `factor_scores`, seed 0, a fifth of events
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from cf_pipeline.models.catalogue import warehouse_of
 from cf_pipeline.models.saved_board import stood_beside
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.storage.home import Home
-from trials.report import write_block
+from trials.report import ResultsPage, page_of_homes
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs" / "factorization.md"
@@ -47,27 +46,6 @@ METHODS: dict[str, tuple[Factorizer, int]] = {
     "sampled_mf, no negatives": (SampledMf(negatives=0), 100),
 }
 """Row to method and number of factors."""
-
-
-def main() -> None:
-    """Measure what is asked for, print the table, and one JSON object last."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--home", type=Path, nargs="*", default=[])
-    parser.add_argument("--save", type=Path, default=RESULTS, help="folder of results")
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
-    parser.add_argument("--size", type=int, default=10_000, help="most users that are asked about")
-    arguments = parser.parse_args()
-    arguments.save.mkdir(parents=True, exist_ok=True)
-    for path in arguments.home:
-        name, found = measured(Home.locate(path), arguments.size)
-        (arguments.save / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    table = table_of(arguments.save)
-    print(table)
-    if arguments.write:
-        write_block(PAGE, [table], *MARKS)
-    print(json.dumps({"data_sets": len(list(arguments.save.glob("*.json")))}))
 
 
 def measured(home: Home, max_users: int) -> tuple[str, dict[str, Any]]:
@@ -116,4 +94,5 @@ def table_of(results: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    page = ResultsPage(__doc__, PAGE, RESULTS, MARKS, measured, table_of)
+    page_of_homes(page, 10_000, "most users that are asked about")

@@ -4,7 +4,7 @@ Planted features, as those of a network that does not know the classes well, sta
 over eight orders of magnitude. scikit-learn fits each from nothing with its defaults but as many
 iterations as it asks for. `objective_difference` is the largest of ours minus theirs as a share of
 theirs, `accuracy_difference` likewise on images that neither was fitted to, in both directions;
-`vs_sklearn` their seconds over ours, axes included.
+`vs_sklearn` their seconds over ours, axes included. Both work with one thread, as the probe does.
 
     python benchmarks/probe.py
 """
@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
-from cf_pipeline.benchmark.logistic import Problem, fit_path, principal_axes
+from cf_pipeline.benchmark.logistic import Problem, fit_path, one_thread, principal_axes
 
 STRENGTHS = tuple(float(c) for c in np.logspace(-6, 2, 10))
 DIMENSIONS, CLASSES = 1280, 50
@@ -39,11 +40,13 @@ def main() -> None:
     mean, deviation = features[:n].mean(axis=0), features[:n].std(axis=0)
     features = ((features - mean) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
     x, y, asked, answers = features[:n], labels[:n], features[n:], labels[n:]
-    seconds, ours = fitted(x, y)
+    with one_thread():
+        seconds, ours = fitted(x, y)
     theirs_seconds, rows = 0.0, []
     for c, (weights, intercepts) in zip(STRENGTHS, ours, strict=True):
-        started = time.perf_counter()
-        model = LogisticRegression(C=c, max_iter=10_000).fit(x.astype(np.float64), y)
+        wide, started = x.astype(np.float64), time.perf_counter()
+        with threadpool_limits(1):
+            model = LogisticRegression(C=c, max_iter=10_000).fit(wide, y)
         theirs_seconds += time.perf_counter() - started
         theirs = model.coef_.T, model.intercept_
         objectives = [objective(x, y, *each, c) for each in ((weights, intercepts), theirs)]

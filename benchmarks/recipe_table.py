@@ -9,7 +9,6 @@ how well its factors tell what users did. What is read of a home is kept in docs
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from cf_pipeline.models.catalogue import warehouse_of
 from cf_pipeline.models.saved_board import stood_beside
 from cf_pipeline.sources.dataset import load_dataset
 from cf_pipeline.storage.home import Home
-from trials.report import write_block
+from trials.report import ResultsPage, page_of_homes
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs" / "recipes.md"
@@ -35,28 +34,7 @@ FACTOR_METRIC, RIVAL, REFERENCE = "recall_at_20", "item_knn", "imagenet"
 TABLES = ("similarity_scores", "similarity_differences", "factor_scores", "factor_differences")
 
 
-def main() -> None:
-    """Read what is asked for, print the table, and one JSON object last."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--home", type=Path, nargs="*", default=[])
-    parser.add_argument("--save", type=Path, default=RESULTS, help="folder of results")
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
-    parser.add_argument("--size", type=int, default=0, help="first data sets; 0: all")
-    arguments = parser.parse_args()
-    arguments.save.mkdir(parents=True, exist_ok=True)
-    for path in arguments.home:
-        name, found = read(Home.locate(path))
-        (arguments.save / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    table = table_of(arguments.save, arguments.size)
-    print(table)
-    if arguments.write:
-        write_block(PAGE, [table], *MARKS)
-    print(json.dumps({"runs": len(list(arguments.save.glob("*.json")))}))
-
-
-def read(home: Home) -> tuple[str, dict[str, Any]]:
+def read(home: Home, _: int) -> tuple[str, dict[str, Any]]:
     """`<data set>-<recipe>`, and what a home's newest model and its factors reached on test."""
     choices, warehouse = Choices.read(home.config_path), warehouse_of(home)
     dataset = load_dataset(resolve(choices).dataset).name
@@ -88,12 +66,12 @@ def read(home: Home) -> tuple[str, dict[str, Any]]:
     return f"{dataset}-{choices.recipe}", {**facts, **rows_of}
 
 
-def table_of(results: Path, first: int = 0) -> str:
+def table_of(results: Path) -> str:
     """A row a recipe and data set, below what ImageNet's features reach there."""
     runs = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
     names = sorted({run["dataset"] for run in runs})
     rows = []
-    for dataset in names[: first or None]:
+    for dataset in names:
         here = {run["recipe"]: run for run in runs if run["dataset"] == dataset}
         ordered = [here[recipe] for recipe in RECIPES if recipe in here]
         rows.append([
@@ -142,4 +120,5 @@ def _similarity(run: dict[str, Any], layer: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    page = ResultsPage(__doc__, PAGE, RESULTS, MARKS, read, table_of)
+    page_of_homes(page, 0, "nothing to make smaller: homes are read")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from cf_pipeline.benchmark.report import markdown
 from cf_pipeline.errors import DataError
+from cf_pipeline.storage.home import Home
 from trials.pooling import Difference, chosen_layer, difference
 
 IMAGENET, LEVELS_RIDGE = "imagenet", "imagenet_levels_ridge"
@@ -26,6 +28,27 @@ def cells_of(folder: Path) -> dict[str, Cells]:
         name, _, _ = file.stem.rpartition(f"-{cell['asked']['dataset']}-fold")
         found.setdefault(cell["asked"]["dataset"], []).append({"name": name, **cell})
     return found
+
+
+@dataclass(frozen=True)
+class ResultsPage:
+    """A table in a page of docs, and where it comes from.
+
+    Attributes:
+        description: of the script.
+        file: the page.
+        results: folder of what was found, a JSON file each.
+        marks: what the table stands between.
+        read: a home and --size to a name and what was found there.
+        table_of: a folder of results to the table.
+    """
+
+    description: str | None
+    file: Path
+    results: Path
+    marks: tuple[str, str]
+    read: Callable[[Home, int], tuple[str, dict[str, Any]]]
+    table_of: Callable[[Path], str]
 
 
 @dataclass(frozen=True)
@@ -124,3 +147,30 @@ def write_block(page: Path, blocks: Sequence[str], begins: str = BEGIN, ends: st
         raise DataError(f"{page} lacks {begins} or {ends}. Put both where the tables belong.")
     whole = "\n\n".join([f"{before}{begins}", *blocks, f"{ends}{after}"])
     page.write_text(whole, encoding="utf-8")
+
+
+def page_of_homes(page: ResultsPage, size: int, what: str) -> None:
+    """The command line of a script that keeps what it finds in homes and writes a page's table.
+
+    Args:
+        page: what it finds, and where it goes.
+        size: default of --size.
+        what: --size says.
+    """
+    parser = argparse.ArgumentParser(
+        description=page.description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--home", type=Path, nargs="*", default=[])
+    parser.add_argument("--save", type=Path, default=page.results, help="folder of results")
+    parser.add_argument("--write", action="store_true", help="put the table into the page")
+    parser.add_argument("--size", type=int, default=size, help=what)
+    arguments = parser.parse_args()
+    arguments.save.mkdir(parents=True, exist_ok=True)
+    for path in arguments.home:
+        name, found = page.read(Home.locate(path), arguments.size)
+        (arguments.save / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    table = page.table_of(arguments.save)
+    print(table)
+    if arguments.write:
+        write_block(page.file, [table], *page.marks)
+    print(json.dumps({"results": len(list(arguments.save.glob("*.json")))}))

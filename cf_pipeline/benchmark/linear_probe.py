@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cf_pipeline.benchmark.logistic import TOLERANCES, Fit, Problem, fit_path, principal_axes
+from cf_pipeline.benchmark.logistic import (
+    Fit,
+    Problem,
+    fit_path,
+    one_thread,
+    principal_axes,
+)
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.average_precision import mean_average_precision
 from cf_pipeline.metrics.classification import confusion_counts, mean_class_accuracy
@@ -107,15 +113,17 @@ def linear_probe(train: Labelled, test: Labelled, *, seed: int) -> ProbeResult:
     y, y_test = (_positives(side.labels, classes) for side in (train, test))
     multi_label = not all(len(of) == 1 for side in (train, test) for of in side.labels)
     x, x_test = _standardized(train.features, test.features)
-    basis, variances = principal_axes(torch.from_numpy(x))
-    rotated = torch.from_numpy(x) @ basis
     known = torch.from_numpy(y.any(axis=0))
-    problem = Problem(rotated, torch.from_numpy(y).float()[:, known], variances, multi_label)
-    held_out, losses = _held_out(problem, y, _held(train, y, multi_label, seed))
-    strength = max(held_out, key=lambda c: (held_out[c], -losses[c]))
-    exact = Problem(rotated.double(), problem.targets.double(), variances.double(), multi_label)
-    [fit] = fit_path(exact, (strength,), *fit_path(problem, (strength,)))
-    scores = _all_classes(fit, (torch.from_numpy(x_test) @ basis).double(), known)
+    held = torch.from_numpy(_held(train, y, multi_label, seed))
+    with one_thread():
+        basis, variances = principal_axes(torch.from_numpy(x))
+        targets = torch.from_numpy(y).float()[:, known]
+        problem = Problem(torch.from_numpy(x) @ basis, targets, variances, multi_label)
+        held_out, losses = _held_out(problem, held)
+        strength = max(held_out, key=lambda c: (held_out[c], -losses[c]))
+        exact = Problem(problem.x.double(), targets.double(), variances.double(), multi_label)
+        [fit] = fit_path(exact, (strength,), *fit_path(problem, (strength,)))
+        scores = _all_classes(fit, (torch.from_numpy(x_test) @ basis).double(), known)
     return ProbeResult(
         strength=strength,
         multi_label=multi_label,
@@ -186,12 +194,11 @@ def _held(train: Labelled, y: Flags, multi_label: bool, seed: int) -> Flags:
 
 
 def _held_out(
-    problem: Problem, y: Flags, held: Flags
+    problem: Problem, held: torch.Tensor
 ) -> tuple[dict[float, float], dict[float, float]]:
     """Measure and loss of every C on the held-out part; further C where the best is at an end."""
-    rows, rest = torch.from_numpy(held), torch.from_numpy(~held)
-    fitted = problem._replace(x=problem.x[rest], targets=problem.targets[rest])
-    asked = Problem(problem.x[rows], problem.targets[rows], problem.variances, problem.multi_label)
+    fitted = problem._replace(x=problem.x[~held], targets=problem.targets[~held])
+    asked = problem._replace(x=problem.x[held], targets=problem.targets[held])
     measures: dict[float, float] = {}
     losses: dict[float, float] = {}
 
@@ -249,7 +256,7 @@ def _notes(
     strength: float, held_out: dict[float, float], fit: Fit, unseen: list[str]
 ) -> tuple[str, ...]:
     notes = []
-    if fit.gradient > 10 * TOLERANCES[torch.float64]:
+    if not fit.is_done:
         notes.append(f"the fit at C = {strength:g} did not converge")
     if strength in (min(held_out), max(held_out)):
         notes.append(f"C = {strength:g} is at the edge of the grid")

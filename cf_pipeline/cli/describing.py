@@ -36,7 +36,7 @@ def init(
     from cf_pipeline.sources.guessing import guess
     from cf_pipeline.sources.initial import description
     from cf_pipeline.sources.survey import survey
-    from cf_pipeline.storage.whole import write_whole
+    from cf_pipeline.storage.whole import whole
 
     target = (to or folder / "dataset.toml").absolute()
     if target.exists() and not force:
@@ -44,8 +44,10 @@ def init(
     with duckdb.connect() as con:
         found = guess(con, survey(con, folder))
     root = "" if target.parent == folder.absolute() else os.path.abspath(folder)
-    write_whole(target, description(found, name or folder.absolute().name, root))
-    load_dataset(target)  # what was written is what can be read
+    with whole(target) as beside:
+        text = description(found, name or folder.absolute().name, root)
+        beside.write_text(text, encoding="utf-8")
+        load_dataset(beside)  # what cannot be read takes no file's place
     out.print(f"who did what: {found.interactions.label}, {_rows(found.interactions)}")
     for key, spec in found.columns.items():
         out.print(f"  {key}: {spec}", markup=False, highlight=False)

@@ -1,32 +1,21 @@
 """Classification measures from confusion counts; arrays in, arrays out.
 
-Labels are class indices 0..n_classes - 1. Accuracy weighs items alike, mean class accuracy weighs
-classes alike; a class without items takes no part in the second.
+Labels are class indices 0..n_classes - 1. Mean class accuracy weighs classes alike; a class without
+items takes no part in it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cf_pipeline.metrics.ranking import Flags, Floats
+from cf_pipeline.metrics.ranking import Floats
 from cf_pipeline.vectors import Indices
-
-
-def correct(labels: Indices, predictions: Indices) -> Flags:
-    """Whether each item was predicted as its label, shape (n,)."""
-    return np.asarray(labels == predictions, dtype=np.bool_)
 
 
 def confusion_counts(labels: Indices, predictions: Indices, n_classes: int) -> Indices:
     """Items by label (rows) and prediction (columns), shape (n_classes, n_classes)."""
     flat = np.bincount(labels * n_classes + predictions, minlength=n_classes**2)
     return flat.reshape(n_classes, n_classes).astype(np.int64)
-
-
-def accuracy(confusion: Indices) -> float:
-    """Correct items divided by all items; NaN without items."""
-    total = int(confusion.sum())
-    return float(np.trace(confusion)) / total if total else float("nan")
 
 
 def class_accuracies(confusion: Indices) -> Floats:

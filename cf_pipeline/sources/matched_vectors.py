@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -29,17 +32,12 @@ class Vectors:
     Attributes:
         files: relative to the folder, or patterns.
         keys: what `[[features]]` says of them beside, none where they could not be matched.
+        name: of the feature set.
     """
 
     files: tuple[str, ...]
     keys: dict[str, str | int] | None
-
-    @property
-    def name(self) -> str:
-        """Of the feature set, from the file's."""
-        stem = os.path.basename(self.files[0]).partition(".")[0].lower()
-        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in stem).strip("_")
-        return f"{name or 'vectors'}_set" if name.endswith("ridge") else name or "vectors"
+    name: str = ""
 
 
 def vectors_of(
@@ -62,7 +60,18 @@ def vectors_of(
         file = found.folder / path
         keys = _matrix(found.folder, file, ids) if file.suffix == ".npy" else _records(file, ids)
         matched.append(Vectors((path,), keys))
-    return sorted(matched, key=lambda v: (v.keys is None, v.files))
+    return list(_named(sorted(matched, key=lambda v: (v.keys is None, v.files))))
+
+
+def _named(matched: list[Vectors]) -> Iterator[Vectors]:
+    """Each by its file, numbered from the second of a name on."""
+    taken: Counter[str] = Counter()
+    for vectors in matched:
+        stem = os.path.basename(vectors.files[0]).partition(".")[0].lower()
+        name = re.sub(r"[^a-z0-9]+", "_", stem).strip("_") or "vectors"
+        name += "_set" if name.endswith("_ridge") else ""
+        taken[name] += 1
+        yield replace(vectors, name=f"{name}_{taken[name]}" if taken[name] > 1 else name)
 
 
 def _are_ids(values: list[str], ids: set[str]) -> bool:
@@ -94,13 +103,22 @@ def _matrix(folder: Path, file: Path, ids: set[str]) -> dict[str, str | int] | N
         return None
     beside = (f for f in sorted(file.parent.iterdir()) if f.suffix in ("", ".txt", ".ids", ".csv"))
     for text in (f for f in beside if f.is_file()):
-        try:
-            lines = text.read_text(encoding="utf-8").splitlines()
-        except (UnicodeDecodeError, OSError):
-            continue
-        if len(lines) == shape[0] and _are_ids(lines[:_MOST_IDS], ids):
+        if _has_an_id_a_row(text, shape[0], ids):
             return {"ids": os.path.relpath(text, folder)}
     return None
+
+
+def _has_an_id_a_row(text: Path, n_rows: int, ids: set[str]) -> bool:
+    """Its first lines decide whether the rest of a file, which may be a large one, is counted."""
+    try:
+        with text.open(encoding="utf-8") as lines:
+            head = list(islice(lines, min(n_rows, _MOST_IDS)))
+            # One line more than rows says as much as a million more.
+            return (
+                _are_ids(head, ids) and len(head) + sum(1 for _ in islice(lines, n_rows)) == n_rows
+            )
+    except (UnicodeDecodeError, OSError):
+        return False
 
 
 def _records(file: Path, ids: set[str]) -> dict[str, str | int] | None:

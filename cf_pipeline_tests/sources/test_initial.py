@@ -234,8 +234,11 @@ def test_vectors_in_the_place_of_pictures(tmp_path: Path) -> None:
     )
     table.write_parquet(tmp_path / "clip.parquet")
     (tmp_path / "other.b").write_bytes(b"nobody knows")
+    (tmp_path / "again").mkdir()
+    np.save(tmp_path / "again" / "deep.npy", vectors)
+    (tmp_path / "again" / "ids").write_text("\n".join(ids))
     dataset = written(tmp_path)
-    assert [f.name for f in dataset.features] == ["released", "clip", "deep"]
+    assert [f.name for f in dataset.features] == ["released", "deep", "clip", "deep_2"]
     for features in dataset.features:
         loaded = [
             batch
