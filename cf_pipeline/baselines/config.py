@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cf_pipeline.baselines.color import Color
 from cf_pipeline.baselines.feature_set import ChosenFeatureSet
 from cf_pipeline.baselines.imagenet import ImageNet
+from cf_pipeline.baselines.metaclass_config import MetaClassConfig
 from cf_pipeline.baselines.untrained import Random
+from cf_pipeline.benchmark.feature_sets import METACLASS
 from cf_pipeline.vision.objectives.objective import Objective
 
 
@@ -23,6 +25,10 @@ class BaselinesConfig(BaseModel):
         default_factory=Random, description="The network that is trained, before it is."
     )
     color: Color = Field(default_factory=Color, description="RGB histograms.")
+    metaclass: MetaClassConfig = Field(
+        default_factory=MetaClassConfig,
+        description="What classifiers of other labelled tasks' classes say of an image.",
+    )
     extra: tuple[ChosenFeatureSet, ...] = Field(
         (),
         description="Further ones: dotted paths, entry points, or tables with name and settings.",
@@ -32,7 +38,7 @@ class BaselinesConfig(BaseModel):
     def _names_differ(self) -> BaselinesConfig:
         """Tables tell feature sets apart by their names, the network's own layers among them."""
         names = [one.name for one in (self.imagenet, self.random, self.color, *self.extra)]
-        names += Objective.layers
+        names += [METACLASS, *Objective.layers]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cf_pipeline.benchmark.task_loaders.loader import ChosenTaskLoader, bundled_tasks
+from cf_pipeline.benchmark.task_loaders.loader import ChosenTaskLoader, default_tasks
 
 
 class BenchmarkConfig(BaseModel):
@@ -15,9 +15,10 @@ class BenchmarkConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: dict[str, ChosenTaskLoader] = Field(
-        default_factory=bundled_tasks,
+        default_factory=default_tasks,
         validate_default=True,
-        description="Labelled sets: task name to a folder with labels.csv, or to a loader.",
+        description="Labelled sets: task name to a folder with labels.csv, or to a loader; false "
+        "leaves one out.",
     )
     task_test_share: float = Field(
         0.3, gt=0, lt=1, description="Share of a task's look components for test."
@@ -36,6 +37,14 @@ class BenchmarkConfig(BaseModel):
     seed: int = Field(
         0, ge=0, description="Draws triplets, ties, resamples, task splits and what is too many."
     )
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _wanted(cls, tasks: Any) -> Any:
+        """Without those that are set to false: how one that ships is left out."""
+        if not isinstance(tasks, dict):
+            return tasks
+        return {name: loader for name, loader in tasks.items() if loader is not False}
 
 
 class PromotionConfig(BaseModel):

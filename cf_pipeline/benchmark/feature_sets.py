@@ -23,6 +23,8 @@ RIDGES = {IMAGENET_RIDGE: IMAGENET, IMAGENET_LEVELS_RIDGE: IMAGENET_LEVELS}
 COLLABORATIVE, PREDICTED_FACTORS = "collaborative", "predicted_factors"
 ENSEMBLE = "ensemble"
 LATENT_FACTORS = "latent_factors"
+METACLASS = "metaclass"
+"""Of labelled images alone."""
 OUTSIDE_TABLE = "simple_embeddings"
 """Where feature sets of outside classes stand, beside the simple ones that ship."""
 USER_TABLE, RIDGE_TABLE = "user_embeddings", "ridge_embeddings"
@@ -74,7 +76,12 @@ SHIPPED: tuple[FeatureSet, ...] = (
 EMBEDDED = tuple(row for row in SHIPPED if row.table not in {None, "latent_factors"})
 """Rows with a vector for every readable cover; the protocol cannot do without any of them."""
 LAYERS = tuple(row.name for row in SHIPPED if row.is_layer)
-VOCABULARY = frozenset({*(row.name for row in SHIPPED), "user:<name>", "<module>:<name>"})
+VOCABULARY = frozenset({
+    *(row.name for row in SHIPPED),
+    METACLASS,
+    "user:<name>",
+    "<module>:<name>",
+})
 """Words that tables may hold, in the notation of `storage.schema.Column`."""
 
 _BY_NAME = {row.name: row for row in SHIPPED}

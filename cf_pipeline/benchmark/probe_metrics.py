@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,25 @@ def measured(
     return found
 
 
+def over_draws(of_draws: Sequence[Measured]) -> tuple[Interval, float | None]:
+    """The mean over draws, and how far they lie apart (standard deviation; None of one draw).
+
+    Draws score pictures again, so the ends of the interval are means as well: many draws make it
+    no narrower than the pictures allow.
+    """
+    intervals = [measured.interval for measured in of_draws]
+    spread = float(np.std([i.value for i in intervals], ddof=1)) if len(intervals) > 1 else None
+    return _mean(intervals), spread
+
+
+def _mean(intervals: Sequence[Interval]) -> Interval:
+    first = intervals[0]
+    value, low, high = (
+        float(np.mean([getattr(i, name) for i in intervals])) for name in ("value", "low", "high")
+    )
+    return Interval(value, low, high, first.n_queries, first.n_groups)
+
+
 def by_class(result: ProbeResult) -> list[dict[str, object]]:
     """`class, metric, value, n_test` of every class: accuracy of one label, average precision."""
     n_test = result.positives.sum(axis=0)
@@ -91,8 +111,17 @@ def by_class(result: ProbeResult) -> list[dict[str, object]]:
     ]
 
 
-def paired(ours: Measured, theirs: Measured) -> Interval:
-    """The difference of a metric of two probes of the same images, over the same resamples."""
+def paired(ours: Sequence[Measured], theirs: Sequence[Measured]) -> Interval:
+    """The difference of a metric of two probes of the same images, over the same resamples.
+
+    Args:
+        ours: of each draw.
+        theirs: of the same draws.
+    """
+    return _mean([_paired(a, b) for a, b in zip(ours, theirs, strict=True)])
+
+
+def _paired(ours: Measured, theirs: Measured) -> Interval:
     low, high = percentiles((ours.resampled - theirs.resampled)[:, np.newaxis])
     value = ours.interval.value - theirs.interval.value
     counts = ours.interval

@@ -12,16 +12,29 @@ import polars as pl
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.feature_sets import feature_set, ordered
 from cf_pipeline.benchmark.linear_probe import Labelled, ProbeResult, linear_probe
-from cf_pipeline.benchmark.probe_metrics import PRIMARY, Measured, by_class, measured, paired
+from cf_pipeline.benchmark.probe_metrics import (
+    PRIMARY,
+    Measured,
+    by_class,
+    measured,
+    over_draws,
+    paired,
+)
+from cf_pipeline.benchmark.probe_notes import Origins, note
 from cf_pipeline.metrics.intervals import Interval
 from cf_pipeline.vectors import IndexedVectors, Progress, indexed, silent
 
 log = logging.getLogger(__name__)
 
+OF_TASK = ("variant", "split_rule", "n_listed", "n_found", "n_used", "n_draws")
 SCORE_SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("task", "feature_set", "metric"), pl.String),
     **dict.fromkeys(("value", "low", "high"), pl.Float64),
     **dict.fromkeys(("n_train", "n_test"), pl.Int64),
+    **dict.fromkeys(OF_TASK[:2], pl.String),
+    **dict.fromkeys(OF_TASK[2:], pl.Int64),
+    "deviation": pl.Float64,
+    "note": pl.String,
 }
 DIFFERENCE_SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("task", "feature_set", "reference", "metric"), pl.String),
@@ -35,6 +48,35 @@ CLASS_SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
+class ProbeInputs:
+    """What is probed.
+
+    Attributes:
+        images: `task, image_id, labels, split, look_component`.
+        draws: `task, draw, image_id, split`, the second and further ones.
+        facts: a row a task: those of OF_TASK, `told` and `n_covers`.
+        features: `task, image_id, feature_set, features`.
+        stands_on: what feature sets stand on.
+        trained_on: task to the tasks that its meta-classes were learned from.
+    """
+
+    images: pl.DataFrame
+    draws: pl.DataFrame
+    facts: pl.DataFrame
+    features: pl.DataFrame
+    stands_on: Origins
+    trained_on: Mapping[str, tuple[str, ...]]
+
+    def splits(self, task: str) -> list[pl.DataFrame]:
+        """Images of a task by id, once a draw, without those that a draw leaves out."""
+        images = self.images.filter(task=task).sort("image_id")
+        further = self.draws.filter(task=task).partition_by("draw", maintain_order=True)
+        sides = [draw.select("image_id", "split") for draw in further]
+        of_draws = [images, *(images.drop("split").join(side, on="image_id") for side in sides)]
+        return [draw.filter(pl.col("split").is_in(("train", "test"))) for draw in of_draws]
+
+
+@dataclass(frozen=True)
 class Probes:
     """Scores of every probe.
 
@@ -43,7 +85,7 @@ class Probes:
             images.
         differences: rows of DIFFERENCE_SCHEMA, to every feature set that is a reference.
         classes: rows of CLASS_SCHEMA.
-        results: task and feature set to everything the probe found.
+        results: task and feature set to everything the probe found, of the first draw.
     """
 
     scores: pl.DataFrame
@@ -67,82 +109,96 @@ class Probes:
             yield task, metric, self.scores.filter(task=task, metric=metric)
 
 
+@dataclass(frozen=True)
+class _Probed:
+    """A feature set on a task: results and measures of each draw."""
+
+    results: list[ProbeResult]
+    measures: list[dict[str, Measured]]
+
+    def of(self, metric: str) -> list[Measured]:
+        return [measures[metric] for measures in self.measures]
+
+    @property
+    def metrics(self) -> list[str]:
+        return list(self.measures[0])
+
+
 def probe_feature_sets(
-    images: pl.DataFrame,
-    features: pl.DataFrame,
-    config: BenchmarkConfig,
-    progress: Progress = silent,
+    inputs: ProbeInputs, config: BenchmarkConfig, progress: Progress = silent
 ) -> Probes:
-    """Probe every feature set on every task.
+    """Probe every feature set on every task; without any the tables are empty.
 
     Args:
-        images: `task, image_id, label, split, look_component`.
-        features: `task, image_id, feature_set, features`.
+        inputs: tasks and features.
         config: seed and resamples.
         progress: hears probes done.
 
     Raises:
         DataError: an image without features, or a task that cannot be probed.
-
-    Without any task the tables are empty.
     """
-    pairs = features.select("task", "feature_set").unique()
+    pairs = inputs.features.select("task", "feature_set").unique()
     results: dict[tuple[str, str], ProbeResult] = {}
     scores: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
     classes: list[dict[str, Any]] = []
     for task in pairs["task"].unique().sort():
-        of_task = images.filter(task=task).sort("image_id")
-        groups = _groups(of_task)
-        found: dict[str, dict[str, Measured]] = {}
+        splits = inputs.splits(task)
+        probed: dict[str, _Probed] = {}
         for name in ordered(pairs.filter(task=task)["feature_set"].to_list()):
-            rows = features.filter(task=task, feature_set=name)
-            result = _probe(of_task, indexed(rows, "image_id", "features"), config.seed)
-            results[task, name] = result
-            for note in result.notes:
-                log.warning("%s on %s: %s", name, task, note)
-            found[name] = measured(result, groups, config.n_resamples, config.seed)
-            named = {"task": task, "feature_set": name}
-            n_test = len(result.image_ids)
-            counts = {"n_train": of_task.height - n_test, "n_test": n_test}
-            scores += [
-                {**named, **_row(metric, each.interval, "value"), **counts}
-                for metric, each in found[name].items()
+            rows = inputs.features.filter(task=task, feature_set=name)
+            found = _probed(splits, indexed(rows, "image_id", "features"), config)
+            probed[name], results[task, name] = found, found.results[0]
+            for said in found.results[0].notes:
+                log.warning("%s on %s: %s", name, task, said)
+            scores += _scores(inputs, task, name, found, splits[0])
+            classes += [
+                {"task": task, "feature_set": name, **row}
+                for result in found.results
+                for row in by_class(result)
             ]
-            classes += [{**named, **row} for row in by_class(result)]
             progress(len(results), pairs.height, {})
-        differences += [{"task": task, **row} for row in _differences(found)]
+        differences += [{"task": task, **row} for row in _differences(probed)]
+    keys = [*CLASS_SCHEMA][:4]
+    means = _table(classes, CLASS_SCHEMA).group_by(keys, maintain_order=True)
     return Probes(
         _table(scores, SCORE_SCHEMA),
         _table(differences, DIFFERENCE_SCHEMA),
-        _table(classes, CLASS_SCHEMA),
+        means.agg(pl.col("value").mean(), pl.col("n_test").first()),
         results,
     )
 
 
 def summarize(probes: Probes) -> dict[str, float | str]:
     """The primary metric of every probe, the C that was chosen, and what a reader must know."""
-    values = {
-        (row["task"], row["feature_set"], row["metric"]): row["value"]
-        for row in probes.scores.to_dicts()
+    rows = {
+        (row["task"], row["feature_set"], row["metric"]): row for row in probes.scores.to_dicts()
     }
     figures: dict[str, float | str] = {}
     for (task, name), result in probes.results.items():
-        figures[f"{task}_{name}"] = values[task, name, PRIMARY[result.multi_label]]
+        row = rows[task, name, PRIMARY[result.multi_label]]
+        figures[f"{task}_{name}"] = row["value"]
         figures[f"{task}_{name}_C"] = result.strength
-        if result.notes:
-            figures[f"{task}_{name}_notes"] = "; ".join(result.notes)
+        if said := [*result.notes, *([row["note"]] if row["note"] else [])]:
+            figures[f"{task}_{name}_notes"] = "; ".join(said)
     return figures
 
 
-def _probe(images: pl.DataFrame, vectors: IndexedVectors, seed: int) -> ProbeResult:
-    train, test = (images.filter(split=split) for split in ("train", "test"))
-    return linear_probe(_labelled(train, vectors), _labelled(test, vectors), seed=seed)
+def _probed(
+    splits: list[pl.DataFrame], vectors: IndexedVectors, config: BenchmarkConfig
+) -> _Probed:
+    results, measures = [], []
+    for images in splits:
+        train, test = (_labelled(images.filter(split=side), vectors) for side in ("train", "test"))
+        result = linear_probe(train, test, seed=config.seed)
+        results.append(result)
+        measures.append(measured(result, _groups(images), config.n_resamples, config.seed))
+    return _Probed(results, measures)
 
 
 def _labelled(images: pl.DataFrame, vectors: IndexedVectors) -> Labelled:
     ids = images["image_id"].to_list()
-    return Labelled(ids, vectors.rows(ids), [[label] for label in images["label"]])
+    return Labelled(ids, vectors.rows(ids), images["labels"].to_list())
 
 
 def _groups(images: pl.DataFrame) -> Any:
@@ -151,18 +207,37 @@ def _groups(images: pl.DataFrame) -> Any:
     return components.rank("dense").cast(pl.Int64).to_numpy()
 
 
-def _differences(found: Mapping[str, Mapping[str, Measured]]) -> list[dict[str, Any]]:
+def _scores(
+    inputs: ProbeInputs, task: str, name: str, found: _Probed, images: pl.DataFrame
+) -> Iterator[dict[str, Any]]:
+    """A row a metric."""
+    [facts] = inputs.facts.filter(task=task).to_dicts()
+    n_test = len(found.results[0].image_ids)
+    shared = {
+        "task": task,
+        "feature_set": name,
+        "n_train": images.height - n_test,
+        "n_test": n_test,
+        **{fact: facts[fact] for fact in OF_TASK},
+        "note": note(name, facts, inputs.stands_on, inputs.trained_on.get(task, ())),
+    }
+    for metric in found.metrics:
+        interval, deviation = over_draws(found.of(metric))
+        yield {**shared, **_row(metric, interval, "value"), "deviation": deviation}
+
+
+def _differences(probed: Mapping[str, _Probed]) -> list[dict[str, Any]]:
     """Every feature set minus every other that is a reference, over the same resamples."""
     return [
         {
             "feature_set": name,
             "reference": reference,
-            **_row(metric, paired(ours, found[reference][metric]), "difference"),
+            **_row(metric, paired(ours.of(metric), probed[reference].of(metric)), "difference"),
         }
-        for name, measures in found.items()
-        for reference in found
+        for name, ours in probed.items()
+        for reference in probed
         if reference != name and feature_set(reference).is_reference
-        for metric, ours in measures.items()
+        for metric in ours.metrics
     ]
 
 

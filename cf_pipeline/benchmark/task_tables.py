@@ -9,29 +9,41 @@ from pathlib import Path
 import polars as pl
 
 from cf_pipeline.benchmark.task_loaders.loader import TaskLoader
-from cf_pipeline.benchmark.tasks import TaskRules, read_task
-from cf_pipeline.vectors import Progress, silent
-
-_TEXTS = ("task", "image_id", "path", "sha256", "label", "split", "look_component")
-_IMAGES = pl.DataFrame(schema=dict.fromkeys(_TEXTS, pl.String))
-_REJECTED = pl.DataFrame(
-    schema=dict.fromkeys(("task", "image_id", "path", "label", "reason"), pl.String)
+from cf_pipeline.benchmark.tasks import (
+    DRAW_SCHEMA,
+    FACT_SCHEMA,
+    IMAGE_SCHEMA,
+    REJECTED_SCHEMA,
+    TaskRules,
+    read_task,
 )
+from cf_pipeline.vectors import Progress, silent
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """Images of all tasks, rows turned away, and test images that look like a train image."""
+    """Images of all tasks, what was turned away, further draws, and a row of facts a task."""
 
     images: pl.DataFrame
     rejected: pl.DataFrame
-    n_test_seen: Mapping[str, int]
+    draws: pl.DataFrame
+    facts: pl.DataFrame
+    absent: tuple[str, ...] = ()
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Rows of benchmark_tasks and its companions."""
+        return {
+            "benchmark_tasks": self.images,
+            "benchmark_tasks_rejected": self.rejected,
+            "benchmark_task_draws": self.draws,
+            "benchmark_task_facts": self.facts,
+        }
 
 
 def read_tasks(
     loaders: Mapping[str, TaskLoader], rules: TaskRules, progress: Progress = silent
 ) -> Tasks:
-    """Read every labelled set; without any the tables are empty.
+    """Read every labelled set; without any the tables are empty, and so is one that is not there.
 
     Args:
         loaders: task to what reads it.
@@ -39,27 +51,43 @@ def read_tasks(
         progress: hears images checked.
 
     Raises:
-        ConfigError: a set is not where its settings say.
+        ConfigError: a set that is not optional is not where its settings say.
         DataError: a set cannot be used.
     """
-    tasks = {
-        name: read_task(name, loader, rules, progress) for name, loader in sorted(loaders.items())
-    }
+    absent = [name for name, one in loaders.items() if one.optional and not one.is_there()]
+    tasks = [
+        read_task(name, loader, rules, progress)
+        for name, loader in sorted(loaders.items())
+        if name not in absent
+    ]
     return Tasks(
-        pl.concat([_IMAGES, *(task.images for task in tasks.values())]),
-        pl.concat([_REJECTED, *(task.rejected for task in tasks.values())]),
-        {name: task.n_test_seen for name, task in tasks.items()},
+        pl.concat([pl.DataFrame(schema=IMAGE_SCHEMA), *(task.images for task in tasks)]),
+        pl.concat([pl.DataFrame(schema=REJECTED_SCHEMA), *(task.rejected for task in tasks)]),
+        pl.concat([pl.DataFrame(schema=DRAW_SCHEMA), *(task.draws for task in tasks)]),
+        pl.DataFrame([task.facts for task in tasks], schema=FACT_SCHEMA),
+        tuple(sorted(absent)),
     )
 
 
-def summarize(tasks: Tasks) -> dict[str, float]:
-    """Images and classes per task and split, and what was turned away."""
-    figures: dict[str, float] = {"rejected": tasks.rejected.height}
-    for (task, split), images in tasks.images.group_by("task", "split", maintain_order=True):
-        figures[f"{task}_{split}_images"] = images.height
-        figures[f"{task}_{split}_classes"] = images["label"].n_unique()
-    for task, n in tasks.n_test_seen.items():
-        figures[f"{task}_test_images_seen_in_train"] = n
+def summarize(tasks: Tasks) -> dict[str, float | str]:
+    """Images and classes per task and split, what was turned away, and what is not there."""
+    figures: dict[str, float | str] = {"rejected": tasks.rejected.height}
+    if tasks.absent:
+        figures["absent"] = ", ".join(tasks.absent)
+    classes = pl.col("labels").explode().drop_nulls().n_unique()
+    counts = tasks.images.group_by("task", "split", maintain_order=True).agg(pl.len(), classes)
+    for task, split, images, n_classes in counts.iter_rows():
+        figures[f"{task}_{split}_images"] = images
+        figures[f"{task}_{split}_classes"] = n_classes
+    for facts in tasks.facts.iter_rows(named=True):
+        task = facts["task"]
+        figures |= {
+            f"{task}_listed_found_used": f"{facts['n_listed']}, {facts['n_found']}, "
+            f"{facts['n_used']}",
+            f"{task}_test_images_seen_in_train": facts["n_test_seen"],
+        }
+        if facts["left_out"]:
+            figures[f"{task}_classes_left_out"] = ", ".join(facts["left_out"])
     return figures
 
 
@@ -67,10 +95,12 @@ def example_images(images: pl.DataFrame, n: int = 120) -> list[Path]:
     """Some labelled images for a picture: the first of every class, then the second, and so on.
 
     Args:
-        images: `task, image_id, label, path`.
+        images: `task, image_id, labels, path`.
         n: at most so many.
     """
-    ordered = images.sort("task", "label", "image_id")
-    turn = pl.int_range(pl.len()).over("task", "label")
-    chosen = ordered.with_columns(turn=turn).sort("turn", "task", "label").head(n)
+    ordered = images.with_columns(first=pl.col("labels").list.first().fill_null("")).sort(
+        "task", "first", "image_id"
+    )
+    turn = pl.int_range(pl.len()).over("task", "first")
+    chosen = ordered.with_columns(turn=turn).sort("turn", "task", "first").head(n)
     return [Path(path) for path in chosen["path"]]

@@ -1,21 +1,29 @@
-"""Labelled sets of images: read, checked, split by look.
+"""Labelled sets of images: read, checked, split.
 
-A task loader says which images there are. Without a split of their makers, look components are
-hashed into train and test, so that no test image looks like a train image. What cannot be used is
-returned with its reason.
+A task loader says which images there are. Where their makers fixed no split, train is drawn class
+by class, if the loader says so, or look components are hashed into train and test, so that no test
+image looks like a train image. What cannot be used is returned with its reason.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from cf_pipeline.benchmark.task_loaders.loader import TaskLoader
+from cf_pipeline.benchmark.task_loaders.loader import Draws, TaskLoader
+from cf_pipeline.benchmark.task_splits import (
+    BY_LOOK,
+    DRAWN,
+    MAKERS,
+    drawn_split,
+    split_by_look,
+)
 from cf_pipeline.errors import DataError
 from cf_pipeline.vectors import Progress, silent
 from cf_pipeline.vision.config import CoversConfig
@@ -24,22 +32,47 @@ from cf_pipeline.vision.looks import assign_looks
 
 logger = logging.getLogger(__name__)
 
+IMAGE_SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("task", "image_id", "path", "sha256", "label"), pl.String),
+    "labels": pl.List(pl.String),
+    **dict.fromkeys(("split", "look_component"), pl.String),
+}
+REJECTED_SCHEMA: dict[str, Any] = dict.fromkeys(
+    ("task", "image_id", "path", "label", "reason"), pl.String
+)
+DRAW_SCHEMA: dict[str, Any] = {
+    "task": pl.String,
+    "draw": pl.Int64,
+    "image_id": pl.String,
+    "split": pl.String,
+}
+FACT_SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("task", "variant", "split_rule"), pl.String),
+    "is_multi_label": pl.Boolean,
+    **dict.fromkeys(
+        ("n_listed", "n_found", "n_used", "n_classes", "n_draws", "n_covers", "n_test_seen"),
+        pl.Int64,
+    ),
+    **dict.fromkeys(("left_out", "told"), pl.List(pl.String)),
+}
+
 
 @dataclass(frozen=True)
 class BenchmarkTask:
     """A labelled set, ready to be embedded.
 
     Attributes:
-        images: `task, image_id, path, sha256, label, split, look_component`, one row per image in
-            the order of the loader; path is where the file is.
-        rejected: `task, image_id, path, label, reason`, the rows left out.
-        n_test_seen: test images that look like a train image; above 0 only where a set
-            brings its own split.
+        images: rows of IMAGE_SCHEMA, one per image in the order of the loader; `path` is where
+            the file is, `label` its class where it has one alone.
+        rejected: rows of REJECTED_SCHEMA, what was left out.
+        draws: rows of DRAW_SCHEMA, the second and further draws; the first is in `images`.
+        facts: of FACT_SCHEMA.
     """
 
     images: pl.DataFrame
     rejected: pl.DataFrame
-    n_test_seen: int
+    draws: pl.DataFrame
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,15 +81,20 @@ class TaskRules:
 
     Attributes:
         test_share: share of a set's look components for test, where it has no split of its own.
-        seed: of that split.
+        seed: of that split, and of draws.
         covers: how images are checked and when two look alike.
         n_threads: how many images are decoded at once.
+        fitted: SHA-256 of covers that the network of this home was trained or chosen on; the same
+            files are left out of tasks.
+        held_out: those of its other covers.
     """
 
     test_share: float
     seed: int
     covers: CoversConfig
     n_threads: int = 1
+    fitted: Collection[str] = frozenset()
+    held_out: Collection[str] = frozenset()
 
 
 def read_task(
@@ -75,110 +113,173 @@ def read_task(
         DataError: it cannot be read, or no image of it; or there are not two classes, a test
             image, and a train image of every class.
     """
-    rows = loader.read().select(pl.lit(name).alias("task"), pl.all())
+    rows = _wanted(_listed(loader), loader)
     where = f"{name} ({loader.folder_read()})"
-    checked = _checked(rows.filter(pl.col("reason").is_null()), rules, progress)
-    rejected = pl.concat([rows.drop_nulls("reason"), checked.drop_nulls("reason")], how="diagonal")
+    usable = rows.filter(pl.col("reason").is_null())
+    checked, found = _checked(usable, loader, rules, progress)
+    checked, small = _without_small_classes(checked, _fewest(loader))
     images = checked.filter(pl.col("reason").is_null())
+    rejected = pl.concat([rows.drop_nulls("reason"), checked.drop_nulls("reason")], how="diagonal")
     if images.is_empty():
+        first = str(rejected["reason"][0]) if len(rejected) else "it lists no image"
         raise DataError(
-            f"{where}: none of its {len(rows)} rows can be used, the first because: "
-            f"{rejected['reason'][0]}. Check the paths in it and the images beside it."
+            f"{where}: none of its {len(rows)} rows can be used, the first because: {first}. Check "
+            "the paths in it and the images beside it."
         )
-    if "split" not in images.columns:
-        images = images.with_columns(_split(images, rules))
+    images, draws, rule = _split(images, loader.draws(), rules)
     _check(images, len(rejected), where)
     n_seen = _n_test_seen(images)
     if n_seen:
         logger.warning("%s: %d test images look like a train image of its split", name, n_seen)
+    facts: dict[str, Any] = {
+        "variant": loader.variant(),
+        "split_rule": rule,
+        "is_multi_label": bool((images["labels"].list.len() != 1).any()),
+        "n_listed": len(rows),
+        "n_found": found,
+        "n_used": len(images),
+        "n_classes": images["labels"].explode().drop_nulls().n_unique(),
+        "n_draws": 1 + draws["draw"].n_unique(),
+        "n_covers": images["sha256"].is_in(list(rules.held_out)).sum(),
+        "n_test_seen": n_seen,
+        "left_out": small,
+        "told": list(loader.told),
+    }
+    single = pl.when(pl.col("labels").list.len() == 1).then(pl.col("labels").list.first())
     return BenchmarkTask(
-        images.select("task", "image_id", "path", "sha256", "label", "split", "look_component"),
-        rejected.select("task", "image_id", "path", "label", "reason"),
-        n_seen,
+        _in(IMAGE_SCHEMA, images.with_columns(task=pl.lit(name), label=single)),
+        _in(
+            REJECTED_SCHEMA,
+            rejected.with_columns(task=pl.lit(name), label=pl.col("labels").list.join(", ")),
+        ),
+        _in(DRAW_SCHEMA, draws.with_columns(task=pl.lit(name))),
+        {"task": name, **facts},
     )
 
 
-def split_by_look(
-    labels: Sequence[str], components: Sequence[str], test_share: float, seed: int
-) -> list[str]:
-    """`train` or `test` for every image, the same for all of a look component.
-
-    A component is in test where the hash of (seed, its name) falls below `test_share`: a new image
-    moves no other, unless it merges components. Then, classes in the order of their names: of a
-    class of several components with none in test, the one with the lowest hash goes to test; of a
-    class without a train image the one with the highest goes to train. So every class is trained
-    on, and a class whose images all look alike is not scored.
-    """
-    place = {component: _place(component, seed) for component in set(components)}
-    test = {component for component, share in place.items() if share < test_share}
-    members: dict[str, set[str]] = {}
-    for label, component in zip(labels, components, strict=True):
-        members.setdefault(label, set()).add(component)
-    ordered = [
-        sorted(members[label], key=lambda component: (place[component], component))
-        for label in sorted(members)
-    ]
-    for of_class in ordered:
-        if len(of_class) > 1 and test.isdisjoint(of_class):
-            test.add(of_class[0])
-    # Last, because a component may hold two classes and train must have every one.
-    for of_class in ordered:
-        if test.issuperset(of_class):
-            test.remove(of_class[-1])
-    return ["test" if component in test else "train" for component in components]
+def _in(schema: dict[str, Any], rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(pl.col(name).cast(kind) for name, kind in schema.items())
 
 
-def _place(component: str, seed: int) -> float:
-    """Where a component stands in 0..1: the first 64 bits of SHA-256 of `seed:component`."""
-    digest = hashlib.sha256(f"{seed}:{component}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _listed(loader: TaskLoader) -> pl.DataFrame:
+    """Rows of a loader, each with a list of labels."""
+    rows = loader.read()
+    return rows if "labels" in rows.columns else rows.with_columns(labels=pl.concat_list("label"))
 
 
-def _checked(rows: pl.DataFrame, rules: TaskRules, progress: Progress) -> pl.DataFrame:
-    """Rows with `sha256` and `look_component`, or with a `reason`."""
+def _wanted(rows: pl.DataFrame, loader: TaskLoader) -> pl.DataFrame:
+    """Without the labels that are left out; an image that had no other has a reason."""
+    if not loader.leave_out:
+        return rows
+    kept = pl.col("labels").list.set_difference(list(loader.leave_out))
+    emptied = (pl.col("labels").list.len() > 0) & (kept.list.len() == 0)
+    reason = pl.when(emptied & pl.col("reason").is_null()).then(pl.lit("its label is left out"))
+    return rows.with_columns(
+        labels=pl.when(emptied).then("labels").otherwise(kept), reason=reason.otherwise("reason")
+    )
+
+
+def _checked(
+    rows: pl.DataFrame, loader: TaskLoader, rules: TaskRules, progress: Progress
+) -> tuple[pl.DataFrame, int]:
+    """Rows with `sha256` and `look_component`, or with a `reason`; and how many files there are."""
     paths = [Path(path) for path in rows["path"]]
     found = inspect_covers(paths, rules.covers.max_pixels, rules.n_threads, progress)
     signatures = [inspection.signature for inspection in found]
     _, components = assign_looks(rows["image_id"].to_list(), signatures, rules.covers)
+    dead = loader.placeholders()
 
-    def sha256(row: int) -> str | None:
-        if found[row].status != "ok":
-            return None
-        with paths[row].open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    def look(row: int) -> tuple[str | None, str | None]:
+        """SHA-256 of a file and why it cannot be used."""
+        if found[row].status == "missing" or (found[row].status != "ok" and not dead):
+            return None, _reason(found[row])
+        content = paths[row].read_bytes()
+        if dead and hashlib.sha1(content, usedforsecurity=False).hexdigest() in dead:
+            return None, "placeholder: a server sent it in the place of a picture that is gone"
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in rules.fitted:
+            return digest, "seen: the same file is a cover that the network is trained or chosen on"
+        return digest, _reason(found[row])
 
+    looks = map_covers(look, len(paths), rules.n_threads)
+    n_found = sum(inspection.status != "missing" for inspection in found)
     return rows.with_columns(
-        pl.Series("reason", [_reason(inspection) for inspection in found], dtype=pl.String),
-        pl.Series("sha256", map_covers(sha256, len(paths), rules.n_threads), dtype=pl.String),
+        pl.Series("sha256", [digest for digest, _ in looks], dtype=pl.String),
+        pl.Series("reason", [reason for _, reason in looks], dtype=pl.String),
         pl.Series("look_component", components, dtype=pl.String),
-    )
+    ), n_found
 
 
 def _reason(found: CoverInspection) -> str | None:
     return None if found.status == "ok" else f"{found.status}: {found.reason}"
 
 
-def _split(images: pl.DataFrame, rules: TaskRules) -> pl.Series:
-    labels, components = images["label"].to_list(), images["look_component"].to_list()
-    split = split_by_look(labels, components, rules.test_share, rules.seed)
-    return pl.Series("split", split, dtype=pl.String)
+def _fewest(loader: TaskLoader) -> int:
+    """Images that a class must have; of draws one more than train takes."""
+    draws = loader.draws()
+    return max(loader.min_per_class, 1 if draws is None else draws.train_per_class + 1)
+
+
+def _without_small_classes(rows: pl.DataFrame, fewest: int) -> tuple[pl.DataFrame, list[str]]:
+    """Rows without the labels of classes of fewer usable images, and which these are."""
+    usable = rows.filter(pl.col("reason").is_null()).explode("labels").drop_nulls("labels")
+    counts = usable.group_by("labels").len().filter(pl.col("len") < fewest)
+    small = dict(counts.sort("labels").iter_rows())
+    if not small:
+        return rows, []
+    kept = pl.col("labels").list.set_difference(list(small))
+    emptied = (pl.col("labels").list.len() > 0) & (kept.list.len() == 0)
+    reason = pl.format(
+        "expected classes of {} images or more, {} has fewer",
+        pl.lit(fewest),
+        pl.col("labels").list.join(", "),
+    )
+    return rows.with_columns(
+        labels=pl.when(emptied).then("labels").otherwise(kept),
+        reason=pl.when(emptied & pl.col("reason").is_null()).then(reason).otherwise("reason"),
+    ), list(small)
+
+
+def _split(
+    images: pl.DataFrame, draws: Draws | None, rules: TaskRules
+) -> tuple[pl.DataFrame, pl.DataFrame, str]:
+    """Images with their `split`, rows of further draws, and who divided them."""
+    none = pl.DataFrame(schema=DRAW_SCHEMA).drop("task")
+    if "split" in images.columns:
+        return images, none, MAKERS
+    labels, ids = images["labels"].to_list(), images["image_id"].to_list()
+    if draws is None:
+        components = images["look_component"].to_list()
+        sides = split_by_look(labels, components, rules.test_share, rules.seed)
+        return images.with_columns(pl.Series("split", sides, dtype=pl.String)), none, BY_LOOK
+    first = [of_image[0] for of_image in labels]
+    of_draws = [drawn_split(ids, first, draws, draw, rules.seed) for draw in range(draws.n)]
+    further = [
+        images.select(pl.lit(draw, pl.Int64).alias("draw"), "image_id", pl.Series("split", sides))
+        for draw, sides in enumerate(of_draws[1:], start=1)
+    ]
+    drawn = images.with_columns(pl.Series("split", of_draws[0], dtype=pl.String))
+    return drawn, pl.concat([none, *further]), DRAWN
 
 
 def _check(images: pl.DataFrame, n_rejected: int, where: str) -> None:
     """A probe needs classes to tell apart, all of them in train, and something to score."""
-    train = set(images.filter(pl.col("split") == "train")["label"])
-    test = set(images.filter(pl.col("split") == "test")["label"])
+    train, test = (
+        set(images.filter(split=side)["labels"].explode().drop_nulls())
+        for side in ("train", "test")
+    )
     turned_away = f"{n_rejected} rows were turned away"
     if len(train | test) < 2:
         raise DataError(
             f"{where}: expected two classes or more, all images are labelled "
-            f"{min(train | test)!r} ({turned_away}). Add images of another class."
+            f"{min(train | test, default='not at all')!r} ({turned_away}). Add images of another "
+            "class."
         )
     if test - train:
         raise DataError(
             f"{where}: expected a train image of every class, {len(test - train)} have none, "
-            f"the first is {min(test - train)!r} ({turned_away}). Move images to train, or leave "
-            "out the column split."
+            f"the first is {min(test - train)!r} ({turned_away}). Move images to train, leave "
+            "out the column split, or leave such classes out by leave_out."
         )
     if not test:
         raise DataError(

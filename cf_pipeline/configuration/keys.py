@@ -97,7 +97,7 @@ def absolute(key: str, value: Any) -> Any:
     is_task = key.startswith("benchmark.tasks.") and key.count(".") == 2
     is_loader = value in TASK_LOADERS.names() or DOTTED.fullmatch(str(value))
     is_path = key.endswith((".weights", ".folder")) or (is_task and not is_loader)
-    if not is_path or not isinstance(value, str) or value == "random":
+    if not is_path or not isinstance(value, str) or value == "random" or value.startswith("$"):
         return value
     return str(Path(value).expanduser().absolute())
 

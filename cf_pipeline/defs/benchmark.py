@@ -7,7 +7,6 @@ from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import bars, picture, with_tables
 from cf_pipeline.recompute import fingerprints
 from cf_pipeline.recompute.stage import Output, Stage
-from cf_pipeline.sql import equals
 
 JUDGED = (
     "raw_interactions",
@@ -131,31 +130,33 @@ def promoted_model(stage: Stage) -> Output:
 
 @stage_asset(
     group="benchmark",
+    parents=("covers", "project_split"),
     reads=("benchmark.tasks", "benchmark.task_test_share", "benchmark.seed", "covers"),
     outside=fingerprints.of_tasks,
     kinds=("image",),
 )
 def benchmark_tasks(stage: Stage) -> Output:
-    """Labelled images of every benchmark task, split by look component."""
-    from cf_pipeline.benchmark.task_tables import example_images, read_tasks, summarize
-    from cf_pipeline.benchmark.tasks import TaskRules
-    from cf_pipeline.figures.panels import contact_sheet
+    """Labelled images of every benchmark task, fitted on or scored.
 
-    configuration = stage.configuration
-    config = configuration.benchmark
-    threads = configuration.resources.n_threads
-    rules = TaskRules(config.task_test_share, config.seed, configuration.covers, threads)
-    tasks = read_tasks(config.tasks, rules, stage.progress("images"))
+    Divided as their makers did, by draws, or by look component. Covers that the network of this
+    home is trained or chosen on take no part.
+    """
+    from cf_pipeline.benchmark.task_tables import example_images, read_tasks, summarize
+    from cf_pipeline.figures.panels import contact_sheet
+    from cf_pipeline.models.task_features import task_rules
+
+    tasks = read_tasks(
+        stage.configuration.benchmark.tasks, task_rules(stage), stage.progress("images")
+    )
     sheet = contact_sheet(example_images(tasks.images), columns=20, title="Labelled images")
     return Output(
-        {"benchmark_tasks": tasks.images, "benchmark_tasks_rejected": tasks.rejected},
-        {**summarize(tasks), "examples": picture(sheet, "labelled images")},
+        tasks.tables(), {**summarize(tasks), "examples": picture(sheet, "labelled images")}
     )
 
 
 @stage_asset(
     group="benchmark",
-    parents=("benchmark_tasks", "trained_cnn"),
+    parents=("benchmark_tasks", "trained_cnn", "covers", "user_embeddings"),
     reads=("baselines", "vision.backbone", "vision.image_size", "vision.fit"),
     runs=("vision.objective",),
     outside=fingerprints.of_imagenet_weights,
@@ -172,23 +173,35 @@ def task_embeddings(stage: Stage) -> Output:
 
 
 @stage_asset(
-    group="benchmark",
+    group="baselines",
     parents=("benchmark_tasks", "task_embeddings", "trained_cnn"),
-    reads=("benchmark.n_resamples", "benchmark.seed"),
+    reads=("baselines.metaclass",),
+    kinds=("pytorch",),
+    needs_covers=True,
+)
+def metaclass_embeddings(stage: Stage) -> Output:
+    """Labelled images as classifiers of the other tasks' classes, and groups of them, see them."""
+    from cf_pipeline.models.metaclasses import metaclass_tables
+
+    return Output(*metaclass_tables(stage))
+
+
+@stage_asset(
+    group="benchmark",
+    parents=("benchmark_tasks", "task_embeddings", "metaclass_embeddings", "trained_cnn"),
+    reads=("benchmark.n_resamples", "benchmark.seed", "vision.backbone"),
     kinds=("pytorch",),
     needs_covers=True,
 )
 def benchmark_scores(stage: Stage) -> Output:
     """What a linear probe and nearest neighbours make of frozen features, task by task."""
     from cf_pipeline.benchmark.probing import probe_feature_sets, summarize
+    from cf_pipeline.models.task_features import probe_inputs
     from cf_pipeline.models.tracked import probe_pictures, track_evaluation
 
     model = stage.version("trained_cnn")
     probes = probe_feature_sets(
-        stage.frame("benchmark_tasks"),
-        stage.frame("task_embeddings", where=equals("model_version", model)),
-        stage.configuration.benchmark,
-        stage.progress("probes"),
+        probe_inputs(stage, model), stage.configuration.benchmark, stage.progress("probes")
     )
     pictures, tables = probe_pictures(probes), probes.tables(model)
     facts = {**summarize(probes), "wandb_run": track_evaluation(stage, model, tables, pictures)}

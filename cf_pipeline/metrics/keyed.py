@@ -28,6 +28,15 @@ def id_keys(ids: Sequence[str], seed: int) -> Keys:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
+def rank_within(classes: npt.NDArray[np.int64], keys: Keys) -> npt.NDArray[np.int64]:
+    """Place of each row among those of its class in the order of keys, from 0, shape (n,)."""
+    order = np.lexsort((keys, classes))
+    starts = np.flatnonzero(np.r_[True, np.diff(classes[order]) != 0])
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return ranks
+
+
 def pair_keys(first: Keys, second: Keys) -> Keys:
     """One key per ordered pair, shapes broadcast; (a, b) and (b, a) differ.
 

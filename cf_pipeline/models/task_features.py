@@ -1,4 +1,4 @@
-"""Every feature set of every labelled image, for `task_embeddings`: what is known is kept."""
+"""Labelled tasks and stages: what tasks leave out, their features, and what is probed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.sql import equals
 
 if TYPE_CHECKING:
+    from cf_pipeline.benchmark.probing import ProbeInputs
+    from cf_pipeline.benchmark.tasks import TaskRules
     from cf_pipeline.vision.embedding import Extract
 
 OURS = ("collaborative", "predicted_factors")
@@ -38,13 +40,30 @@ def task_features(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
             )
             for name in names
         ]
-    return pl.concat(parts), n_computed
+    brought = _brought(stage, images).with_columns(model_version=pl.lit(model))
+    return pl.concat([*parts, brought.select(parts[0].columns)]), n_computed
 
 
 _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("task", "image_id", "sha256", "feature_set", "model_version"), pl.String),
     "features": pl.List(pl.Float32),
 }
+
+
+def _brought(stage: Stage, images: pl.DataFrame) -> pl.DataFrame:
+    """Vectors that the user brings, of tasks whose every image is a cover that has one."""
+    covers = stage.frame("covers", "project_id", "sha256").drop_nulls().unique("sha256")
+    vectors = stage.frame("user_embeddings", "project_id", "feature_set", "features")
+    found = (
+        images
+        .select("task", "image_id", "sha256")
+        .join(covers, on="sha256")
+        .join(vectors, on="project_id")
+        .with_columns(pl.col("features").cast(pl.List(pl.Float32)))
+    )
+    n_images = images.group_by("task").agg(n_images=pl.len())
+    whole = pl.len().over("task", "feature_set") == pl.col("n_images")
+    return found.join(n_images, on="task").filter(whole)
 
 
 def _extractors(stage: Stage, model: str) -> dict[tuple[str, ...], Extract]:
@@ -68,3 +87,42 @@ def _known(stage: Stage, names: tuple[str, ...], model: str) -> pl.DataFrame | N
     if rows is None:
         return None
     return side_by_side(rows, names)
+
+
+def task_rules(stage: Stage) -> TaskRules:
+    """How labelled sets are read in this home; what its network may not have seen."""
+    from cf_pipeline.benchmark.tasks import TaskRules
+
+    configuration = stage.configuration
+    covers = stage.frame("covers", "project_id", "sha256").drop_nulls()
+    sides = covers.join(stage.frame("project_split", "project_id", "split"), on="project_id")
+    is_held_out = pl.col("split") == "test"
+    fitted = frozenset(sides.filter(~is_held_out)["sha256"])
+    return TaskRules(
+        configuration.benchmark.task_test_share,
+        configuration.benchmark.seed,
+        configuration.covers,
+        configuration.resources.n_threads,
+        fitted=fitted,
+        held_out=frozenset(sides.filter(is_held_out)["sha256"]) - fitted,
+    )
+
+
+def probe_inputs(stage: Stage, model: str) -> ProbeInputs:
+    """Tasks with the features that a model and its rivals give them."""
+    from cf_pipeline.benchmark.feature_sets import METACLASS
+    from cf_pipeline.benchmark.probe_notes import origins
+    from cf_pipeline.benchmark.probing import ProbeInputs
+
+    columns = ("task", "image_id", "feature_set", "features")
+    features = stage.frame("task_embeddings", *columns, where=equals("model_version", model))
+    grouped = stage.frame("metaclass_embeddings").with_columns(feature_set=pl.lit(METACLASS))
+    sources = grouped.unique("task").select("task", "trained_on")
+    return ProbeInputs(
+        images=stage.frame("benchmark_tasks"),
+        draws=stage.frame("benchmark_task_draws"),
+        facts=stage.frame("benchmark_task_facts"),
+        features=pl.concat([features, grouped.select(columns).cast(features.schema)]),
+        stands_on=origins(stage.configuration.vision.backbone.pretrained),
+        trained_on={task: tuple(of) for task, of in sources.iter_rows()},
+    )

@@ -1,7 +1,4 @@
-"""Tables of the group benchmark: similarity, labelled tasks, scores, and the model that serves.
-
-`task_embeddings` holds feature sets of several lengths in one column of `FLOAT[]` lists.
-"""
+"""Tables of the group benchmark: similarity, cold start, and the model that serves."""
 
 from __future__ import annotations
 
@@ -10,9 +7,7 @@ from cf_pipeline.benchmark.leaks import QUANTITIES
 from cf_pipeline.storage.columns import (
     DIFFERENCE,
     FEATURE_SET,
-    FEATURES_LIST,
     HIGH,
-    IMAGE,
     LOW,
     MEASURE,
     METRIC,
@@ -22,10 +17,8 @@ from cf_pipeline.storage.columns import (
     PROJECT,
     REFERENCE,
     ROLES,
-    SHA256,
     SPLIT,
     SPLITS,
-    TASK,
     VALUE,
 )
 from cf_pipeline.storage.schema import Column, Table, required
@@ -132,87 +125,6 @@ BENCHMARK = (
             Column("n_users", "BIGINT", "Users that were ranked for."),
         ),
         key=("model_version", "split", "feature_set", "metric"),
-        scope="model_version",
-    ),
-    Table(
-        "benchmark_tasks",
-        "Labelled images.",
-        (
-            TASK,
-            IMAGE,
-            required("path", "VARCHAR", "The image file.", in_version=False),
-            SHA256,
-            required("label", "VARCHAR", "Its class."),
-            required("split", "VARCHAR", "Fitted or scored on.", SPLITS - {"validation"}),
-            Column("look_component", "VARCHAR", "Images connected by pairs that look alike."),
-        ),
-        key=("task", "image_id"),
-    ),
-    Table(
-        "benchmark_tasks_rejected",
-        "Labelled images turned away.",
-        (
-            TASK,
-            Column("image_id", "VARCHAR", "Outside key of the image."),
-            Column("path", "VARCHAR", "The image file.", in_version=False),
-            Column("label", "VARCHAR", "Its class."),
-            required("reason", "VARCHAR", "Why it cannot be used."),
-        ),
-        key=(),
-    ),
-    Table(
-        "task_embeddings",
-        "Features of labelled images.",
-        (TASK, IMAGE, FEATURE_SET, MODEL_VERSION, SHA256, FEATURES_LIST),
-        key=("model_version", "task", "image_id", "feature_set"),
-        scope="model_version",
-    ),
-    Table(
-        "benchmark_scores",
-        "What a linear probe makes of the features.",
-        (
-            MODEL_VERSION,
-            TASK,
-            FEATURE_SET,
-            METRIC,
-            VALUE,
-            LOW,
-            HIGH,
-            Column("n_train", "BIGINT", "Images fitted on."),
-            Column("n_test", "BIGINT", "Images scored."),
-        ),
-        key=("model_version", "task", "feature_set", "metric"),
-        scope="model_version",
-    ),
-    Table(
-        "benchmark_differences",
-        "The same, paired: features minus reference.",
-        (
-            MODEL_VERSION,
-            TASK,
-            FEATURE_SET,
-            REFERENCE,
-            METRIC,
-            DIFFERENCE,
-            LOW,
-            HIGH,
-        ),
-        key=("model_version", "task", "feature_set", "reference", "metric"),
-        scope="model_version",
-    ),
-    Table(
-        "benchmark_classes",
-        "The same, class by class.",
-        (
-            MODEL_VERSION,
-            TASK,
-            FEATURE_SET,
-            METRIC,
-            required("class", "VARCHAR", "Which one."),
-            VALUE,
-            Column("n_test", "BIGINT", "Images of it that were scored."),
-        ),
-        key=("model_version", "task", "feature_set", "metric", "class"),
         scope="model_version",
     ),
 )

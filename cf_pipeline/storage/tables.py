@@ -17,6 +17,7 @@ from cf_pipeline.storage.model_tables import (
 )
 from cf_pipeline.storage.schema import Table
 from cf_pipeline.storage.score_tables import BENCHMARK, PROMOTION
+from cf_pipeline.storage.task_tables import LABELLED
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -27,6 +28,7 @@ TABLES: dict[str, Table] = {
         BASELINES,
         RETRIEVAL,
         BENCHMARK,
+        LABELLED,
         PROMOTION,
         GALLERY,
         BOOKKEEPING,
@@ -42,7 +44,12 @@ _COMPANIONS = {
     "factor_scores": ("factor_differences",),
     "training_set": ("validation_relevances", "training_vectors"),
     "trained_cnn": ("training_history", "trained_on"),
-    "benchmark_tasks": ("benchmark_tasks_rejected",),
+    "benchmark_tasks": (
+        "benchmark_tasks_rejected",
+        "benchmark_task_draws",
+        "benchmark_task_facts",
+    ),
+    "metaclass_embeddings": ("metaclass_nodes",),
     "benchmark_scores": ("benchmark_differences", "benchmark_classes"),
     "similarity_scores": (
         "similarity_differences",

@@ -99,7 +99,7 @@ def test_differences_are_paired() -> None:
     ours = measured(linear_probe(train, test, seed=0), groups, 500, 0)
     same = measured(linear_probe(changed(train, 3.0), changed(test, 3.0), seed=0), groups, 500, 0)
     for name, each in ours.items():
-        apart = paired(each, same[name])
+        apart = paired([each], [same[name]])
         width = each.interval.high - each.interval.low
         assert abs(apart.value) < 0.02
         assert apart.high - apart.low < 0.4 * width

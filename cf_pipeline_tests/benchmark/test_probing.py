@@ -10,14 +10,32 @@ from PIL import Image
 from cf_pipeline.benchmark import probing, task_tables
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.linear_probe import Labelled, linear_probe
-from cf_pipeline.benchmark.probing import probe_feature_sets
+from cf_pipeline.benchmark.probe_notes import origins
+from cf_pipeline.benchmark.probing import ProbeInputs, probe_feature_sets
 from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
 from cf_pipeline.benchmark.task_tables import read_tasks
-from cf_pipeline.benchmark.tasks import TaskRules
+from cf_pipeline.benchmark.tasks import DRAW_SCHEMA, FACT_SCHEMA, TaskRules
 from cf_pipeline.errors import ConfigError, DataError
+from cf_pipeline.vectors import silent
 from cf_pipeline.vision.config import CoversConfig
 
 CONFIG = BenchmarkConfig(n_resamples=200)
+NO_DRAWS = pl.DataFrame(schema=DRAW_SCHEMA)
+
+
+def facts(*tasks, **given):
+    known = {"split_rule": "look", "n_draws": 1, "n_covers": 0, "left_out": [], "told": [], **given}
+    rows = [{"task": task, "n_listed": 9, "n_found": 8, "n_used": 7, **known} for task in tasks]
+    return pl.DataFrame(rows, schema=FACT_SCHEMA)
+
+
+def probe(images, features, progress=silent, draws=NO_DRAWS, **given):
+    """What the probe makes of labelled images and features, `given` being facts of the tasks."""
+    tasks = features["task"].unique().sort()
+    inputs = ProbeInputs(
+        images, draws, facts(*tasks, **given), features, origins(True), {"art": ("emoji",)}
+    )
+    return probe_feature_sets(inputs, CONFIG, progress)
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +45,19 @@ def world():
     images, features = [], []
     for task, n in (("emoji", 90), ("art", 60)):
         for i in range(n):
-            image = {"task": task, "image_id": f"{i:02}.png", "label": f"class {i % 3}"}
+            image = {"task": task, "image_id": f"{i:02}.png", "labels": [f"class {i % 3}"]}
             split = "test" if i % 4 == 0 else "train"
             images.append({**image, "split": split, "look_component": f"{i - i % 2:02}.png"})
             told = 2 * np.eye(3)[i % 3] + rng.normal(0, 0.3, 3)
             for name, vector in (("told", told), ("blind", rng.normal(size=5))):
                 features.append({**image, "feature_set": name, "features": vector.tolist()})
     table = pl.DataFrame(features).with_columns(pl.col("features").cast(pl.List(pl.Float32)))
-    return pl.DataFrame(images), table.drop("label")
+    return pl.DataFrame(images), table.drop("labels")
 
 
 @pytest.fixture(scope="module")
 def probes(world):
-    return probe_feature_sets(*world, CONFIG)
+    return probe(*world)
 
 
 def row(table, task, name, metric):
@@ -62,6 +80,14 @@ class TestProbing:
             "high",
             "n_train",
             "n_test",
+            "variant",
+            "split_rule",
+            "n_listed",
+            "n_found",
+            "n_used",
+            "n_draws",
+            "deviation",
+            "note",
         ]
         assert probes.scores.height == 2 * 2 * 5
         assert probes.classes.height == 2 * 2 * 2 * 3
@@ -96,7 +122,7 @@ class TestProbing:
             Labelled(
                 rows["image_id"].to_list(),
                 np.array(rows["features"].to_list(), dtype=np.float32),
-                [[label] for label in rows["label"]],
+                rows["labels"].to_list(),
             )
             for rows in given.values()
         ]
@@ -122,27 +148,27 @@ class TestProbing:
 
     def test_the_order_of_rows_does_not_matter(self, world, probes):
         images, features = world
-        again = probe_feature_sets(images.reverse(), features.reverse(), CONFIG)
+        again = probe(images.reverse(), features.reverse())
         assert again.scores.equals(probes.scores)
 
     def test_images_of_one_look_are_drawn_together(self, world):
         images, features = world
         here = images.filter(task="emoji"), features.filter(task="emoji", feature_set="blind")
         one = here[0].with_columns(look_component=pl.lit("all alike"))
-        table = probe_feature_sets(one, here[1], CONFIG).scores
+        table = probe(one, here[1]).scores
         # One component says nothing about spread: no bounds, as null and not as NaN.
         assert table["low"].null_count() == table["high"].null_count() == table.height
         assert not table["value"].is_nan().any()
         alone = here[0].with_columns(look_component="image_id")
-        assert probe_feature_sets(alone, here[1], CONFIG).scores["low"].null_count() == 0
+        assert probe(alone, here[1]).scores["low"].null_count() == 0
 
     def test_summary_names_what_a_reader_must_know(self, world, caplog):
         images, features = world
         relabelled = images.with_columns(
-            label=pl.when(image_id="00.png").then(pl.lit("unseen")).otherwise("label")
+            labels=pl.when(image_id="00.png").then(["unseen"]).otherwise("labels")
         )
         with caplog.at_level(logging.WARNING):
-            found = probe_feature_sets(relabelled, features.filter(task="art"), CONFIG)
+            found = probe(relabelled, features.filter(task="art"))
         figures = probing.summarize(found)
         mean = row(found.scores, "art", "told", "mean_class_accuracy")["value"]
         assert figures["art_told"] == mean
@@ -152,19 +178,85 @@ class TestProbing:
 
     def test_progress(self, world):
         seen = []
-        probe_feature_sets(*world, CONFIG, lambda done, total, _: seen.append((done, total)))
+        probe(*world, lambda done, total, _: seen.append((done, total)))
         assert seen == [(i, 4) for i in range(1, 5)]
 
     def test_an_image_without_features(self, world):
         images, features = world
         holed = features.filter(~((pl.col("image_id") == "07.png") & (pl.col("task") == "art")))
         with pytest.raises(DataError, match=r"1 of 45 ids have no vector, the first is '07\.png'"):
-            probe_feature_sets(images, holed, CONFIG)
+            probe(images, holed)
 
     def test_features_of_a_task_without_images(self, world):
         images, features = world
         with pytest.raises(DataError, match="at least one"):
-            probe_feature_sets(images.filter(task="emoji"), features, CONFIG)
+            probe(images.filter(task="emoji"), features)
+
+    def test_what_is_known_of_a_task_stands_beside_its_scores(self, world):
+        images, features = world
+        known = {"variant": "the small one", "split_rule": "draws", "n_draws": 5}
+        table = probe(images, features.filter(task="art"), **known).scores
+        counts = ("n_listed", "n_found", "n_used", "n_train", "n_test")
+        assert set(table.select(*known, *counts).rows()) == {(*known.values(), 9, 8, 7, 45, 15)}
+
+    def test_several_draws_are_told_by_their_mean_and_spread(self, world):
+        images, features = world
+        art, known = images.filter(task="art"), features.filter(task="art")
+        turned = art.with_columns(split=pl.col("split").reverse(), draw=pl.lit(1, pl.Int64))
+        left_out = pl.when(image_id="30.png").then(pl.lit("unused")).otherwise("split")
+        turned = turned.with_columns(split=left_out)
+        both = probe(art, known, draws=turned.select(*DRAW_SCHEMA))
+        alone = [probe(one, known) for one in (art, turned.filter(pl.col("split") != "unused"))]
+        for name in ("told", "blind"):
+            for metric in ("accuracy", "balanced_map"):
+                found = row(both.scores, "art", name, metric)
+                of_draws = [row(each.scores, "art", name, metric) for each in alone]
+                for bound in ("value", "low", "high"):
+                    assert found[bound] == pytest.approx(np.mean([r[bound] for r in of_draws]))
+                spread = np.std([r["value"] for r in of_draws], ddof=1)
+                assert found["deviation"] == pytest.approx(spread)
+        differences = [each.differences.row(0, named=True) for each in alone]
+        mean = np.mean([each["difference"] for each in differences])
+        assert both.differences.row(0, named=True)["difference"] == pytest.approx(mean)
+        first = both.classes.row(0, named=True)
+        assert first["value"] == pytest.approx(
+            np.mean([each.classes["value"][0] for each in alone])
+        )
+        assert both.classes.height == alone[0].classes.height
+
+    def test_images_of_any_number_of_labels(self, world):
+        images, features = world
+        several = images.filter(task="art").with_columns(
+            labels=pl
+            .when(image_id="08.png")
+            .then(pl.lit([], pl.List(pl.String)))
+            .when(image_id="12.png")
+            .then(["class 0", "class 1"])
+            .otherwise("labels")
+        )
+        found = probe(several, features.filter(task="art"))
+        assert set(found.scores["metric"]) == {"map", "balanced_map"}
+        assert [(task, metric) for task, metric, _ in found.primary()] == [("art", "map")]
+        assert row(found.scores, "art", "told", "map")["value"] > 0.8
+
+    def test_what_a_model_could_have_known_is_said(self, world):
+        images, features = world
+        names = {"told": "imagenet", "blind": "metaclass"}
+        renamed = features.filter(task="art").with_columns(
+            feature_set=pl.col("feature_set").replace(names)
+        )
+        seen = probe(images, renamed, told=["imagenet"])
+        told = "labels like these were told to the makers of imagenet"
+        assert row(seen.scores, "art", "imagenet", "map")["note"] == told
+        learned = f"{told}; learned from the labels of emoji"
+        assert row(seen.scores, "art", "metaclass", "map")["note"] == learned
+        assert learned in probing.summarize(seen)["art_metaclass_notes"]
+        ours = features.filter(task="art").with_columns(
+            feature_set=pl.col("feature_set").replace({"told": "collaborative"})
+        )
+        own = row(probe(images, ours, n_covers=4).scores, "art", "collaborative", "map")["note"]
+        assert own.startswith("4 of its images are held-out covers of the data set")
+        assert row(probe(images, ours).scores, "art", "collaborative", "map")["note"] is None
 
 
 @pytest.fixture
@@ -192,7 +284,7 @@ class TestTasks:
         tasks = read_tasks(loaders, self.RULES, lambda done, total, _: seen.append((done, total)))
         assert dict(tasks.images.group_by("task").len().iter_rows()) == {"emoji": 12, "art": 12}
         assert tasks.rejected.select("task", "image_id").rows() == [("art", "gone.png")]
-        assert tasks.n_test_seen == {"emoji": 0, "art": 0}
+        assert dict(tasks.facts.select("task", "n_test_seen").iter_rows()) == {"emoji": 0, "art": 0}
         figures = task_tables.summarize(tasks)
         assert figures["rejected"] == 1
         assert figures["art_train_images"] + figures["art_test_images"] == 12
@@ -210,9 +302,17 @@ class TestTasks:
         features = pl.DataFrame(
             schema={"task": str, "image_id": str, "feature_set": str, "features": pl.List(float)}
         )
-        found = probe_feature_sets(tasks.images, features, CONFIG)
+        found = probe(tasks.images, features)
         assert (found.scores.height, found.results) == (0, {})
         assert found.scores.schema["value"] == pl.Float64
+
+    def test_an_optional_set_that_is_not_there_is_absent(self, loaders, tmp_path):
+        gone = LabelsCsv(folder=str(tmp_path / "gone"), optional=True)
+        tasks = read_tasks({**loaders, "gone": gone}, self.RULES)
+        assert set(tasks.images["task"]) == set(tasks.facts["task"]) == {"emoji", "art"}
+        assert task_tables.summarize(tasks)["absent"] == "gone"
+        # What staleness looks at: that it may come.
+        assert gone.files() == [tmp_path / "gone" / "labels.csv"]
 
     def test_a_folder_that_is_not_there(self, loaders, tmp_path):
         loaders["art"] = LabelsCsv(folder=str(tmp_path / "gone"))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
-from cf_pipeline.benchmark.task_loaders.loader import REPOSITORY, TaskLoader
+from cf_pipeline.benchmark.task_loaders.loader import REPOSITORY, Draws, TaskLoader
+from cf_pipeline.benchmark.task_splits import drawn_split, split_by_look
 from cf_pipeline.benchmark.task_tables import example_images
-from cf_pipeline.benchmark.tasks import TaskRules, read_task, split_by_look
+from cf_pipeline.benchmark.tasks import TaskRules, read_task
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.config import CoversConfig
 
@@ -84,17 +85,17 @@ class TestReading:
             "path",
             "sha256",
             "label",
+            "labels",
             "split",
             "look_component",
         ]
-        assert set(task.images.dtypes) == {pl.String}
         assert task.images.null_count().sum_horizontal()[0] == 0
         row = task.images.row(7, named=True)
         assert row["image_id"] == "images/07.png"
         assert row["path"] == str(folder / "images/07.png")
         assert row["sha256"] == hashlib.sha256(Path(row["path"]).read_bytes()).hexdigest()
         assert (row["task"], row["label"]) == ("toy", "class 1")
-        assert (task.rejected.height, task.n_test_seen) == (0, 0)
+        assert (task.rejected.height, task.facts["n_test_seen"]) == (0, 0)
 
     def test_what_looks_alike_is_one_component_on_one_side(self, folder):
         for seed in range(5):
@@ -218,18 +219,122 @@ class TestGivenSplit:
         task = read(folder)
         expected = ["test" if i in {4, 5, 6} else "train" for i in range(60)]
         assert task.images["split"].to_list() == expected
-        assert task.n_test_seen == 0
+        assert task.facts["n_test_seen"] == 0
 
     def test_what_it_leaks_is_counted_and_said(self, folder, caplog):
         self.given(folder, {1, 3, 5})
         with caplog.at_level(logging.WARNING):
-            assert read(folder).n_test_seen == 2
+            assert read(folder).facts["n_test_seen"] == 2
         assert "2 test images look like a train image" in caplog.text
 
     def test_a_class_without_a_train_image_is_named(self, folder):
         self.given(folder, set(range(0, 60, 3)))
         with pytest.raises(DataError, match=r"train image of every class.*'class 0'"):
             read(folder)
+
+
+class TestWhatIsLeftOut:
+    def reasons(self, task):
+        return dict(task.rejected.select("image_id", "reason").iter_rows())
+
+    def test_labels_by_name(self, folder):
+        loader = LabelsCsv(folder=str(folder), leave_out=("class 2", "no such"))
+        task = read_task("toy", loader, RULES)
+        assert set(task.images["label"]) == {"class 0", "class 1"}
+        assert set(self.reasons(task).values()) == {"its label is left out"}
+        assert task.facts["n_listed"] == 60
+        assert (task.facts["n_found"], task.facts["n_used"]) == (40, 40)
+
+    def test_small_classes_are_named(self, folder):
+        (folder / "images/09.png").unlink()  # of class 0, which is left with 19
+        task = read_task("toy", LabelsCsv(folder=str(folder), min_per_class=20), RULES)
+        assert set(task.images["label"]) == {"class 1", "class 2"}
+        assert task.facts["left_out"] == ["class 0"]
+        expected = "expected classes of 20 images or more, class 0 has fewer"
+        assert self.reasons(task)["images/00.png"] == expected
+        assert self.reasons(task)["images/09.png"].startswith("missing: ")
+        assert len(task.images) + len(task.rejected) == task.facts["n_listed"]
+
+    def test_covers_that_the_network_is_fitted_to(self, folder):
+        digests = dict(read(folder).images.select("image_id", "sha256").iter_rows())
+        rules = replace(
+            RULES,
+            fitted={digests["images/05.png"]},
+            held_out={digests[f"images/{i:02}.png"] for i in (6, 7)},
+        )
+        task = read(folder, rules)
+        assert list(self.reasons(task)) == ["images/05.png"]
+        assert self.reasons(task)["images/05.png"].startswith("seen: ")
+        assert (task.facts["n_used"], task.facts["n_covers"]) == (59, 2)
+
+    @pytest.mark.parametrize("content", [b"gone", None])
+    def test_placeholders_by_their_hash(self, folder, content):
+        place = folder / "images/05.png"
+        if content is not None:  # whether they decode or not
+            place.write_bytes(content)
+
+        class Guarded(LabelsCsv):
+            def placeholders(self):
+                return frozenset({hashlib.sha1(place.read_bytes()).hexdigest()})
+
+        task = read_task("toy", Guarded(folder=str(folder)), RULES)
+        assert list(self.reasons(task)) == ["images/05.png"]
+        assert self.reasons(task)["images/05.png"].startswith("placeholder: ")
+        assert (task.facts["n_found"], task.facts["n_used"]) == (60, 59)
+
+
+class TestLabels:
+    def test_any_number_of_them(self, folder):
+        lines = ["path,label"]
+        lines += [f"images/{i:02}.png,{'|'.join('ab'[: i % 3])}" for i in range(60)]
+        write(folder, lines)
+        task = read_task("toy", LabelsCsv(folder=str(folder), separator="|"), RULES)
+        row = dict(zip(task.images["image_id"], task.images["labels"], strict=True))
+        assert [list(row[f"images/{i:02}.png"]) for i in range(3)] == [[], ["a"], ["a", "b"]]
+        alone = dict(zip(task.images["image_id"], task.images["label"], strict=True))
+        assert [alone[f"images/{i:02}.png"] for i in range(3)] == [None, "a", None]
+        assert task.facts["is_multi_label"]
+        assert (task.facts["n_classes"], task.facts["split_rule"]) == (2, "look")
+
+    def test_leaving_one_out_leaves_the_others_of_an_image(self, folder):
+        write(folder, ["path,label", *(f"images/{i:02}.png,{'abc'[i % 3]}|d" for i in range(60))])
+        loader = LabelsCsv(folder=str(folder), separator="|", leave_out=("d",))
+        task = read_task("toy", loader, RULES)
+        assert (len(task.images), task.facts["is_multi_label"]) == (60, False)
+
+
+class Drawn(LabelsCsv):
+    def draws(self):
+        return Draws(3, 12, 5)
+
+
+class TestDraws:
+    def test_so_many_of_every_class_train_and_test(self, folder):
+        task = read_task("toy", Drawn(folder=str(folder)), RULES)
+        assert (task.facts["split_rule"], task.facts["n_draws"]) == ("draws", 3)
+        first = task.images.select("image_id", "split").with_columns(draw=pl.lit(0, pl.Int64))
+        draws = pl.concat([first, task.draws.select("image_id", "split", "draw")])
+        of_class = draws.join(task.images.select("image_id", "label"), on="image_id")
+        counts = of_class.group_by("draw", "label", "split").len()
+        assert counts.height == 27
+        sizes = {"train": 12, "test": 5, "unused": 3}
+        assert all(sizes[split] == n for split, n in counts.select("split", "len").iter_rows())
+        train = draws.filter(split="train").group_by("draw").agg(pl.col("image_id").sort())
+        assert train["image_id"].n_unique() == 3
+
+    def test_a_class_that_train_uses_up_is_left_out(self, folder):
+        write(folder, lines_of(folder)[:37])
+        with pytest.raises(DataError, match="class 0 has fewer"):
+            read_task("toy", Drawn(folder=str(folder)), RULES)
+
+    def test_another_image_changes_one_place_at_most(self):
+        ids, labels = [f"{i}" for i in range(100)], ["a"] * 100
+        before = drawn_split(ids, labels, Draws(1, 30), 0, 0)
+        after = drawn_split([*ids, "new"], [*labels, "a"], Draws(1, 30), 0, 0)
+        assert sum(a != b for a, b in zip(before, after, strict=False)) <= 1
+        assert before.count("train") == 30
+        assert before != drawn_split(ids, labels, Draws(1, 30), 1, 0)
+        assert before != drawn_split(ids, labels, Draws(1, 30), 0, 1)
 
 
 images = st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 30)), min_size=1, max_size=60)
@@ -240,7 +345,7 @@ class TestSplitByLook:
     def test_components_stay_together_and_every_class_is_trained_on(self, images, share, seed):
         labels = [label for label, _ in images]
         components = [f"c{number}" for _, number in images]
-        split = split_by_look(labels, components, share, seed)
+        split = split_by_look([[label] for label in labels], components, share, seed)
         assert set(split) <= {"train", "test"}
         sides = {}
         for component, side in zip(components, split, strict=True):
@@ -252,22 +357,22 @@ class TestSplitByLook:
     def test_every_class_of_several_looks_is_scored(self, sizes, share):
         labels = [f"l{k}" for k, size in enumerate(sizes) for _ in range(size)]
         components = [f"c{i}" for i in range(len(labels))]
-        split = split_by_look(labels, components, share, 0)
+        split = split_by_look([[label] for label in labels], components, share, 0)
         in_test = {label for label, side in zip(labels, split, strict=True) if side == "test"}
         assert in_test == {f"l{k}" for k, size in enumerate(sizes) if size > 1}
 
     def test_the_share_and_the_seed(self):
         names = [f"c{i}" for i in range(4000)]
         labels = ["a", "b"] * 2000
-        split = split_by_look(labels, names, 0.3, 0)
+        split = split_by_look([[label] for label in labels], names, 0.3, 0)
         assert 0.27 < split.count("test") / 4000 < 0.33
-        assert split != split_by_look(labels, names, 0.3, 1)
-        assert split == split_by_look(labels, names, 0.3, 0)
+        assert split != split_by_look([[label] for label in labels], names, 0.3, 1)
+        assert split == split_by_look([[label] for label in labels], names, 0.3, 0)
 
     def test_a_new_image_moves_no_other(self):
         names, labels = [f"c{i}" for i in range(400)], ["a", "b"] * 200
-        before = split_by_look(labels, names, 0.3, 0)
-        after = split_by_look([*labels, "a"], [*names, "new"], 0.3, 0)
+        before = split_by_look([[label] for label in labels], names, 0.3, 0)
+        after = split_by_look([*([label] for label in labels), ["a"]], [*names, "new"], 0.3, 0)
         assert after[:-1] == before
 
 
@@ -293,14 +398,14 @@ def test_real_tasks(name, n_images, n_classes, n_test_seen):
     assert (task.images.height, task.rejected.height) == (n_images, 0)
     classes = task.images.group_by("split").agg(pl.col("label").n_unique())
     assert dict(classes.iter_rows()) == {"train": n_classes, "test": n_classes}
-    assert abs(task.n_test_seen - n_test_seen) <= 2
+    assert abs(task.facts["n_test_seen"] - n_test_seen) <= 2
 
 
 def test_examples_show_every_class_before_any_twice():
     images = pl.DataFrame({
         "task": ["a"] * 6,
         "image_id": ["5", "4", "3", "2", "1", "0"],
-        "label": ["dog", "cat", "cat", "cat", "dog", "owl"],
+        "labels": [["dog"], ["cat"], ["cat"], ["cat"], ["dog"], ["owl"]],
         "path": ["5", "4", "3", "2", "1", "0"],
     })
     shown = [path.name for path in example_images(images, 5)]

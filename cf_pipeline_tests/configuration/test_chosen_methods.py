@@ -12,7 +12,8 @@ from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
 from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import ConfigError
 
-NOTO = {"name": "labels_csv", "folder": "data/noto_emoji"}
+NOTO = LabelsCsv(folder="data/noto_emoji")
+SHIPPED = {"noto_emoji", "openclipart_fields", "caltech101", "wikiart7"}
 
 
 def value(key: str, *assignments: str) -> Any:
@@ -32,7 +33,8 @@ def test_methods_are_named_with_their_settings_below() -> None:
     assert fields["baselines.imagenet.backbone.weights"] is None
     assert (fields["baselines.color.bins"], fields["baselines.random.seed"]) == (4, 0)
     assert fields["baselines.extra"] == []
-    assert fields["benchmark.tasks"] == {"noto_emoji": NOTO}
+    assert set(fields["benchmark.tasks"]) == SHIPPED
+    assert fields["benchmark.tasks"]["noto_emoji"] == NOTO.model_dump(mode="json")
     # The name stands at the method's own key, and at no other.
     assert not [key for key in fields if key.endswith(".name")]
 
@@ -143,15 +145,29 @@ def test_a_method_that_is_none_or_has_no_such_setting(assignments: list[str], me
 )
 def test_a_task_is_added_to_those_that_ship(assignments: list[str]) -> None:
     tasks = resolve(Choices().with_assignments(assignments)).benchmark.tasks
-    assert tasks == {"noto_emoji": LabelsCsv(**NOTO), "mine": LabelsCsv(folder="/pictures")}
+    assert set(tasks) == {*SHIPPED, "mine"}
+    assert (tasks["noto_emoji"], tasks["mine"]) == (NOTO, LabelsCsv(folder="/pictures"))
     # The default of the model is nobody's to change.
-    assert set(resolve(Choices()).benchmark.tasks) == {"noto_emoji"}
+    assert set(resolve(Choices()).benchmark.tasks) == SHIPPED
 
 
 def test_a_task_that_ships_may_lie_elsewhere() -> None:
-    assert value("benchmark.tasks", "benchmark.tasks.noto_emoji=/elsewhere") == {
-        "noto_emoji": {"name": "labels_csv", "folder": "/elsewhere"}
-    }
+    elsewhere = value("benchmark.tasks", "benchmark.tasks.openclipart_fields=/elsewhere")
+    wanted = LabelsCsv(folder="/elsewhere").model_dump(mode="json")
+    assert elsewhere["openclipart_fields"] == wanted
+    below = value("benchmark.tasks", "benchmark.tasks.openclipart_fields.min_per_class=3")
+    assert below["openclipart_fields"]["file"] == "projects.parquet"
+    assert below["openclipart_fields"]["min_per_class"] == 3
+
+
+def test_a_task_that_ships_is_left_out_by_false() -> None:
+    assert set(value("benchmark.tasks", "benchmark.tasks.wikiart7=false")) == SHIPPED - {"wikiart7"}
+
+
+def test_a_folder_that_begins_with_a_variable_is_put_in_when_it_is_read() -> None:
+    folder = "${ELSEWHERE}/pictures"
+    tasks = value("benchmark.tasks", f"benchmark.tasks.mine={folder}")
+    assert tasks["mine"]["folder"] == folder
 
 
 def test_what_the_network_leaves_open_is_the_backbones_own() -> None:

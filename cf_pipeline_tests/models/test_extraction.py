@@ -20,7 +20,7 @@ from cf_pipeline.models.task_features import task_features
 from cf_pipeline.vectors import Matrix, Progress, silent
 from cf_pipeline.vision.covers import open_cover
 from cf_pipeline.vision.devices import Execution
-from cf_pipeline_tests.models.trained_home import TrainedHome
+from cf_pipeline_tests.models.trained_home import TrainedHome, empty
 
 SMALL = {
     "vision.backbone": "resnet_small",
@@ -139,17 +139,26 @@ def test_every_feature_set_of_labelled_images_and_ours_for_the_model_alone(
             "path": str(path),
             "sha256": sha256(path),
             "label": "a",
+            "labels": ["a"],
             "split": "train",
             "look_component": None,
         }
         for path in pictures[:2]
     ]).cast({"look_component": pl.String})
-    none = pl.DataFrame(
-        schema=dict.fromkeys(("task", "image_id", "path", "label", "reason"), pl.String)
-    )
+
+    # Their projects have vectors of the user's; a set that lacks one is no set of this task.
+    cover(trained, pictures[:2])
+    brought = pl.DataFrame(
+        [("a", "user:own", [1.0]), ("b", "user:own", [2.0]), ("a", "user:half", [3.0])],
+        schema={"project_id": str, "feature_set": str, "features": pl.List(pl.Float32)},
+        orient="row",
+    ).with_columns(sha256=pl.lit("00"), in_place_of_covers=pl.lit(value=False))
+    none = empty("user_embeddings_rejected")
+    trained.publish("user_embeddings", user_embeddings=brought, **none)
 
     def given(rows: pl.DataFrame) -> None:
-        trained.publish("benchmark_tasks", benchmark_tasks=rows, benchmark_tasks_rejected=none)
+        others = ("benchmark_tasks_rejected", "benchmark_task_draws", "benchmark_task_facts")
+        trained.publish("benchmark_tasks", benchmark_tasks=rows, **empty(*others))
 
     def embed(model: str) -> tuple[pl.DataFrame, int]:
         table, n_computed = task_features(trained.stage("task_embeddings"), model)
@@ -159,8 +168,9 @@ def test_every_feature_set_of_labelled_images_and_ours_for_the_model_alone(
     given(images)
     table, n_computed = embed("m1")
     sets = {"imagenet", "random", "color", f"{__name__}:Side", "collaborative", "predicted_factors"}
-    assert set(table["feature_set"]) == sets
-    assert table.height == 2 * len(sets)
+    assert set(table["feature_set"]) == {*sets, "user:own"}
+    assert table.height == 2 * (len(sets) + 1)
+    assert table.filter(feature_set="user:own")["features"].to_list() == [[1.0], [2.0]]
     assert set(table["model_version"]) == {"m1"}
     assert n_computed == 2 * (len(sets) - 1)  # both layers come of one pass
     # Another model: only its own vectors are computed.
@@ -171,5 +181,5 @@ def test_every_feature_set_of_labelled_images_and_ours_for_the_model_alone(
     assert embed("m2")[1] == 0
     # Without a task there is nothing, in columns that can be written.
     given(images.clear())
-    empty, n_computed = embed("m2")
-    assert (empty.height, n_computed) == (0, 0)
+    nothing, n_computed = embed("m2")
+    assert (nothing.height, n_computed) == (0, 0)

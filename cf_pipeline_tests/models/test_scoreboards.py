@@ -67,7 +67,12 @@ def score_factors(home: TrainedHome) -> None:
 def score_others(home: TrainedHome, model: str) -> None:
     value = {"value": 0.7, "low": 0.6, "high": 0.8, "model_version": model}
     probe = {"task": "emoji", "feature_set": "imagenet", "metric": "accuracy", "n_train": 4}
-    scores = pl.DataFrame([{**probe, "n_test": 3, **value}])
+    told = {"variant": None, "split_rule": "look", "deviation": None, "note": None}
+    counts = dict.fromkeys(("n_listed", "n_found", "n_used", "n_draws"), 1)
+    scores = pl.DataFrame(
+        [{**probe, "n_test": 3, **value, **told, **counts}],
+        schema_overrides={"variant": pl.String, "deviation": pl.Float64, "note": pl.String},
+    )
     others = empty("benchmark_differences", "benchmark_classes")
     home.publish("benchmark_scores", model, benchmark_scores=scores, **others)
     cold = {"split": "test", "feature_set": "chance", "metric": "auc", "n_users": 6}

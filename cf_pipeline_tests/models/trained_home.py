@@ -46,6 +46,7 @@ LEAKS = {
 
 _KINDS: dict[str, Any] = {
     "VARCHAR": pl.String,
+    "VARCHAR[]": pl.List(pl.String),
     "BIGINT": pl.Int64,
     "DOUBLE": pl.Float64,
     "FLOAT": pl.Float32,

@@ -47,10 +47,13 @@ COLUMNS = {
     "gallery": "model_version artifact n_covers n_bytes",
     "cover_map": "project_id x y",
     "ridge_embeddings": "project_id feature_set sha256 features",
-    "benchmark_tasks": "task image_id path sha256 label split look_component",
+    "benchmark_tasks": "task image_id path sha256 label labels split look_component",
     "benchmark_tasks_rejected": "task image_id path label reason",
     "task_embeddings": "task image_id feature_set model_version sha256 features",
-    "benchmark_scores": "model_version task feature_set metric value low high n_train n_test",
+    "benchmark_scores": (
+        "model_version task feature_set metric value low high n_train n_test variant split_rule "
+        "n_listed n_found n_used n_draws deviation note"
+    ),
     "promoted_model": "model_version promoted_at role reason",
     "promotion_comparisons": (
         "model_version split reference_role reference_version measure value reference_value "
