@@ -18,7 +18,6 @@ import torch
 from cf_pipeline.baselines.metaclass_config import MetaClassConfig
 from cf_pipeline.benchmark.logistic import Problem, fit_path, one_thread, principal_axes
 from cf_pipeline.errors import DataError
-from cf_pipeline.metrics.classification import confusion_counts
 from cf_pipeline.metrics.keyed import id_keys, rank_within
 from cf_pipeline.metrics.ranking import Flags, Floats
 from cf_pipeline.vectors import Indices, Matrix
@@ -26,7 +25,7 @@ from cf_pipeline.vectors import Indices, Matrix
 STRENGTHS: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2)
 """Grid of C; by how many held-out images the classifiers know."""
 _FLOOR = 1e-4
-"""Confusion of classes that were never confused: the graph is of one piece."""
+"""Of classes that were never taken for one another: the graph is of one piece."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def learn_metaclasses(
         basis, variances = principal_axes(x)
         problem = Problem(x @ basis, torch.empty(0), variances, multi_label=True)
         strength, confusion = _confusion(problem, y, rank % 2 == 0, len(names))
-        nodes = label_tree(confusion, config.seed)
+        nodes = label_tree(confusion)
         members = _members(nodes, len(names))
         targets = torch.from_numpy(members[y]).float()
         [fit] = fit_path(problem._replace(targets=targets), (strength,))
@@ -113,51 +112,59 @@ def learn_metaclasses(
     )
 
 
-def label_tree(confusion: Indices, seed: int) -> tuple[Node, ...]:
+def label_tree(confusion: Floats) -> tuple[Node, ...]:
     """Classes divided in two by spectral clustering of who is taken for whom, until none is left.
 
     Args:
-        confusion: counts, rows true, columns predicted, shape (n, n).
-        seed: of the eigenvectors' start.
+        confusion: share of each class's images that is taken for each class, rows true, (n, n).
     """
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    affinity = (shares + shares.T) / 2 + _FLOOR
+    affinity = (confusion + confusion.T) / 2 + _FLOOR
     nodes: list[Node] = []
     waiting: list[tuple[Indices, int | None]] = [(np.arange(len(confusion)), None)]
     while waiting:
         classes, parent = waiting.pop(0)
-        for part in _halves(affinity[np.ix_(classes, classes)], seed):
+        for part in _halves(affinity[np.ix_(classes, classes)]):
             nodes.append(Node(tuple(classes[part].tolist()), parent))
             if len(part) > 1:
                 waiting.append((classes[part], len(nodes) - 1))
     return tuple(nodes)
 
 
-def _halves(affinity: Floats, seed: int) -> list[Indices]:
-    from sklearn.cluster import SpectralClustering  # loads slowly
+def _halves(affinity: Floats) -> list[Indices]:
+    """The least normalized cut along the second eigenvector (Shi and Malik 2000).
 
-    if len(affinity) == 2:
-        return [np.array([0]), np.array([1])]
-    clustering = SpectralClustering(
-        2, affinity="precomputed", assign_labels="cluster_qr", random_state=seed
-    )
-    side = clustering.fit_predict(affinity)
-    side = side if 0 < side.sum() < len(side) else np.arange(len(side)) % 2
-    # The part with the first class is first, whatever it was called.
-    return sorted((np.flatnonzero(side == value) for value in (0, 1)), key=lambda part: part[0])
+    Each part has a quarter of the classes or more. Without that, what is taken for nothing else
+    is cut off class by class, and groups are all classes but a few.
+    """
+    n, degrees = len(affinity), affinity.sum(axis=1)
+    scale = 1 / np.sqrt(degrees)
+    _, vectors = np.linalg.eigh(affinity * scale[:, np.newaxis] * scale)
+    order = np.argsort(vectors[:, -2] * scale, kind="stable")
+    ordered = affinity[np.ix_(order, order)]
+    # Of the first k classes: what ties them to all, and to one another.
+    ties = np.cumsum(degrees[order])[:-1]
+    within = np.array([ordered[:k, :k].sum() for k in range(1, n)])
+    cuts = (ties - within) * (1 / ties + 1 / (ties[-1] + degrees[order[-1]] - ties))
+    fewest = max(1, n // 4)
+    place = fewest + int(np.argmin(cuts[fewest - 1 : n - fewest]))
+    # The part with the first class is first, whichever way the vector points.
+    parts = (np.sort(order[:place]), np.sort(order[place:]))
+    return sorted(parts, key=lambda part: int(part[0]))
 
 
-def _confusion(problem: Problem, y: Indices, first: Flags, n_classes: int) -> tuple[float, Indices]:
-    """The C at which held-out halves are known best, and who was taken for whom there."""
+def _confusion(problem: Problem, y: Indices, first: Flags, n_classes: int) -> tuple[float, Floats]:
+    """The C at which held-out halves are known best, and who is taken for whom there."""
     targets = torch.nn.functional.one_hot(torch.from_numpy(y), n_classes).float()
-    counts = {strength: np.zeros((n_classes, n_classes), dtype=np.int64) for strength in STRENGTHS}
+    n_known = dict.fromkeys(STRENGTHS, 0)
+    sums = {strength: torch.zeros(n_classes, n_classes) for strength in STRENGTHS}
     for held in (torch.from_numpy(first), torch.from_numpy(~first)):
         part = problem._replace(x=problem.x[~held], targets=targets[~held])
         for strength, fit in zip(STRENGTHS, fit_path(part, STRENGTHS), strict=True):
-            guessed = fit.scores(problem.x[held]).argmax(1).numpy()
-            counts[strength] += confusion_counts(y[held.numpy()], guessed, n_classes)
-    best = max(STRENGTHS, key=lambda strength: np.trace(counts[strength]))
-    return best, counts[best]
+            said = fit.scores(problem.x[held]).sigmoid()
+            n_known[strength] += int((said.argmax(1) == targets[held].argmax(1)).sum())
+            sums[strength] += targets[held].T @ (said / said.sum(1, keepdim=True))
+    best = max(STRENGTHS, key=lambda strength: n_known[strength])
+    return best, (sums[best] / targets.sum(0)[:, None]).double().numpy()
 
 
 def _members(nodes: Sequence[Node], n_classes: int) -> Flags:

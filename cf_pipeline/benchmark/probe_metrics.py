@@ -25,8 +25,6 @@ from cf_pipeline.metrics.keyed import id_keys
 from cf_pipeline.metrics.ranking import Floats
 from cf_pipeline.vectors import Indices
 
-PRIMARY = {False: "mean_class_accuracy", True: "map"}
-"""Whether images have any number of labels, to the metric that a task is told by."""
 _MOST_OF_AP = 500
 """Resamples of average precision, each of which ranks anew."""
 

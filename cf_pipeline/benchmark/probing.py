@@ -12,8 +12,8 @@ import polars as pl
 from cf_pipeline.benchmark.config import BenchmarkConfig
 from cf_pipeline.benchmark.feature_sets import feature_set, ordered
 from cf_pipeline.benchmark.linear_probe import Labelled, ProbeResult, linear_probe
+from cf_pipeline.benchmark.primary import PRIMARY
 from cf_pipeline.benchmark.probe_metrics import (
-    PRIMARY,
     Measured,
     by_class,
     measured,

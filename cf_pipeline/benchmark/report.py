@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from cf_pipeline.benchmark.feature_sets import LATENT_FACTORS, ordered
+from cf_pipeline.benchmark.primary import is_primary
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.similarity import SimilarityTables
@@ -46,23 +47,22 @@ def scoreboard(
     return titles, rows
 
 
-def task_table(scores: pl.DataFrame, metric: str) -> tuple[list[str], list[list[str]]]:
-    """Linear-probe scores, feature sets by tasks.
+def task_table(scores: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Linear-probe scores by the metric that a task is told by, feature sets by tasks.
 
     Args:
         scores: rows of `benchmark_scores` of one model.
-        metric: which of their metrics.
 
     Returns:
         Column titles and rows.
     """
-    here = scores.filter(metric=metric)
-    tasks = here["task"].unique().sort().to_list()
+    here = scores.filter(is_primary())
+    metrics = dict(here.select("task", "metric").unique().sort("task").iter_rows())
     rows = [
-        [name, *(_cell(here.filter(feature_set=name, task=task), "value") for task in tasks)]
+        [name, *(_cell(here.filter(feature_set=name, task=task), "value") for task in metrics)]
         for name in ordered(here["feature_set"].unique().to_list())
     ]
-    return ["feature set", *(f"{task}, {metric}" for task in tasks)], rows
+    return ["feature set", *(f"{task}, {metric}" for task, metric in metrics.items())], rows
 
 
 def pooled_boards(pooled: pl.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:

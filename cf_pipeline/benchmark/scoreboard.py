@@ -24,11 +24,16 @@ SCORES_SCHEMA = {
     "difference_high": pl.Float64,
     "n": pl.Int64,
     "n_groups": pl.Int64,
+    **dict.fromkeys(("n_listed", "n_found", "n_used", "n_draws"), pl.Int64),
+    "deviation": pl.Float64,
+    **dict.fromkeys(("variant", "split_rule", "note"), pl.String),
 }
+"""A row a score. The last columns are of labelled tasks; docs/evaluation.md has them all."""
+_PAIRED = ("similarity_differences", "benchmark_differences")
 BENCHMARKS = {
     "factors": ("factor_scores",),
     "similarity": ("similarity_scores", "similarity_differences"),
-    "probe": ("benchmark_scores",),
+    "probe": ("benchmark_scores", "benchmark_differences"),
     "cold_start": ("cold_start_scores",),
 }
 """Benchmark to its tables, in the order in which they are told."""
@@ -43,12 +48,13 @@ def score_rows(tables: Mapping[str, pl.DataFrame], frozen: str = IMAGENET) -> pl
         frozen: the features that differences are told to.
 
     Returns:
-        Rows of SCORES_SCHEMA; only similarity has differences.
+        Rows of SCORES_SCHEMA; similarity and labelled tasks have differences.
         `n` counts what `value` is a mean over.
     """
-    apart = tables.get("similarity_differences")
-    if apart is not None:
-        tables = {**tables, "similarity_differences": apart.filter(reference=frozen)}
+    tables = {
+        name: table.filter(reference=frozen) if name in _PAIRED else table
+        for name, table in tables.items()
+    }
     parts = [
         part(tables)
         for benchmark, part in _PARTS.items()
@@ -69,24 +75,30 @@ def _factors(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 
 def _similarity(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    rows, apart = tables["similarity_scores"], tables["similarity_differences"]
-    apart = apart.select(
-        *("split", "feature_set", "measure", "reference", "difference"),
-        difference_low="low",
-        difference_high="high",
-    )
-    joined = rows.join(apart, on=("split", "feature_set", "measure"), how="left")
-    return _filled(_in_order(joined), "similarity", name="feature_set", n="n_queries")
+    keys = ("split", "feature_set", "measure")
+    rows = _with_differences(tables["similarity_scores"], tables["similarity_differences"], keys)
+    return _filled(_in_order(rows), "similarity", name="feature_set", n="n_queries")
 
 
 def _probe(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    named = tables["benchmark_scores"].with_columns(measure=pl.format("{}, {}", "task", "metric"))
+    keys = ("task", "feature_set", "metric")
+    rows = _with_differences(tables["benchmark_scores"], tables["benchmark_differences"], keys)
+    named = rows.with_columns(measure=pl.format("{}, {}", "task", "metric"))
     return _filled(_in_order(named), "probe", name="feature_set", n="n_test")
 
 
 def _cold_start(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     named = tables["cold_start_scores"].with_columns(measure="metric")
     return _filled(_in_order(named), "cold_start", name="feature_set", n="n_users")
+
+
+def _with_differences(
+    rows: pl.DataFrame, apart: pl.DataFrame, keys: tuple[str, ...]
+) -> pl.DataFrame:
+    named = apart.select(
+        *keys, "reference", "difference", difference_low="low", difference_high="high"
+    )
+    return rows.join(named, on=keys, how="left")
 
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:

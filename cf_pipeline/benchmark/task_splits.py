@@ -14,6 +14,11 @@ from cf_pipeline.metrics.keyed import id_keys, rank_within
 MAKERS, BY_LOOK, DRAWN = "makers", "look", "draws"
 SPLIT_RULES = frozenset({MAKERS, BY_LOOK, DRAWN})
 """Who divides a task: its makers, hashes of look components, or draws of N images a class."""
+SPLIT_WORDS = {
+    MAKERS: "split by its makers",
+    BY_LOOK: "split by look",
+    DRAWN: "drawn class by class",
+}
 UNUSED = "unused"
 """The side of an image that a draw leaves out."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from cf_pipeline.cli.console import HomeOption, JsonOption, named, out
@@ -13,12 +14,13 @@ from cf_pipeline.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
+    from cf_pipeline.models.scoreboards import TextBoard
     from cf_pipeline.storage.home import Home
 
 HEADLINES = {
     "factors": ("recall_at_20",),
     "similarity": ("triplet_accuracy", "ndcg_at_10"),
-    "probe": ("mean_class_accuracy",),
+    "probe": ("mean_class_accuracy", ", map$"),
 }
 """Benchmark to how its measures begin or end that a run shows; `scores` shows all of them."""
 NOTE = "* chosen on validation. Values with 95 % intervals; docs/evaluation.md says how."
@@ -35,18 +37,24 @@ def scores(
         str | None,
         typer.Option(help="A model version, or how it begins; none: the one trained last."),
     ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Of all models in the order of their training.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Show every score: how factors rank, how similar is judged, probes, new projects for users.
 
     Example: cf-pipeline scores --split validation
+    Example: cf-pipeline scores --history
     Example: cf-pipeline scores --csv > scores.csv
     """
     import polars as pl
 
-    from cf_pipeline.benchmark.report import markdown
-    from cf_pipeline.models.scoreboards import boards, scores_of
+    from cf_pipeline.models.scoreboards import boards, scores_of, talk_board
 
+    if history:
+        _show_history(named(home), as_json)
+        return
     if split not in {"test", "validation", "all"}:
         raise ConfigError(f"--split {split!r}: expected test, validation or all.")
     if as_markdown + as_csv + as_json > 1:
@@ -63,11 +71,31 @@ def scores(
     elif as_csv:
         typer.echo(rows.write_csv(), nl=False)
     elif as_markdown:
-        shown = boards(rows)
-        typer.echo("\n\n".join(f"**{b.title}**\n\n{markdown(b.titles, b.rows)}" for b in shown))
+        shown = [*boards(rows), *filter(None, [talk_board(rows)])]
+        typer.echo("\n\n".join(map(_as_markdown, shown)))
     else:
         print_boards(rows)
+        if (theirs := talk_board(rows)) is not None:
+            _print_board(theirs)
         out.print(f"\n{NOTE}")
+
+
+def _as_markdown(board: TextBoard) -> str:
+    from cf_pipeline.benchmark.report import markdown
+
+    notes = "".join(f"\n\n{note}" for note in board.notes)
+    return f"**{board.title}**\n\n{markdown(board.titles, board.rows)}{notes}"
+
+
+def _show_history(place: Home, as_json: bool) -> None:
+    from cf_pipeline.models.score_history import history_boards, score_history
+
+    rows = score_history(place)
+    if as_json:
+        typer.echo(rows.write_json())
+        return
+    for board in history_boards(rows):
+        _print_board(board)
 
 
 def headlines(rows: pl.DataFrame) -> pl.DataFrame:
@@ -90,11 +118,17 @@ def print_boards(rows: pl.DataFrame) -> None:
     from cf_pipeline.models.scoreboards import boards
 
     for board in boards(rows):
-        table = Table(*board.titles, box=None, pad_edge=False)
-        for row in board.rows:
-            table.add_row(*row, style="bold" if row[0].endswith("*") else None)
-        out.print(f"\n[italic]{board.title}[/italic]", highlight=False)
-        out.print(table)
+        _print_board(board)
+
+
+def _print_board(board: TextBoard) -> None:
+    table = Table(*board.titles, box=None, pad_edge=False)
+    for row in board.rows:
+        table.add_row(*row, style="bold" if row[0].endswith("*") else None)
+    out.print(f"\n[italic]{escape(board.title)}[/italic]", highlight=False)
+    out.print(table)
+    for note in board.notes:
+        out.print(escape(note), style="dim", highlight=False)
 
 
 def print_headlines(place: Home) -> None:

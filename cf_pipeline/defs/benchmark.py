@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from cf_pipeline.benchmark import soundness
+from cf_pipeline.benchmark import falls, soundness
 from cf_pipeline.defs.assets import stage_asset
 from cf_pipeline.defs.pictures import bars, picture, with_tables
 from cf_pipeline.recompute import fingerprints
@@ -39,7 +39,11 @@ PROTOCOL = (
         "user_embeddings",
     ),
     reads=(*PROTOCOL, "benchmark.imagenet_form"),
-    checks=(soundness.protocol_does_not_leak, soundness.scores_are_above_chance),
+    checks=(
+        soundness.protocol_does_not_leak,
+        soundness.scores_are_above_chance,
+        falls.similarity_did_not_fall,
+    ),
 )
 def similarity_scores(stage: Stage) -> Output:
     """Whether neighbours by features share an audience.
@@ -190,6 +194,7 @@ def metaclass_embeddings(stage: Stage) -> Output:
     group="benchmark",
     parents=("benchmark_tasks", "task_embeddings", "metaclass_embeddings", "trained_cnn"),
     reads=("benchmark.n_resamples", "benchmark.seed", "vision.backbone"),
+    checks=(falls.task_scores_did_not_fall,),
     kinds=("pytorch",),
     needs_covers=True,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -14,27 +15,34 @@ from cf_pipeline.benchmark.feature_sets import (
     POPULARITY,
     PREDICTED_FACTORS,
 )
+from cf_pipeline.benchmark.primary import PRIMARY, is_primary
 from cf_pipeline.gallery.content import Board, BoardRow, Headline, Interval
+from cf_pipeline.gallery.task_panels import task_panel
 
 FACTORS, SIMILARITY, PROBE, COLD = "Factors", "Similarity", "Labelled images", "Cold start"
 _KINDS = {"factors": FACTORS, "similarity": SIMILARITY, "probe": PROBE, "cold_start": COLD}
 _MARKED = {"factors": "factors", "probe": COLLABORATIVE, "cold_start": PREDICTED_FACTORS}
-PROBE_METRIC, COLD_METRIC, FACTOR_METRIC = "mean_class_accuracy", "auc", "recall_at_20"
+COLD_METRIC, FACTOR_METRIC = "auc", "recall_at_20"
 _PLAIN = {"ndcg_at_10": "nDCG at 10", "ndcg_at_10_within_stratum": "nDCG at 10 within strata"}
 
 
-def all_boards(scores: pl.DataFrame, primary: str) -> dict[str, tuple[Board, ...]]:
+def all_boards(
+    scores: pl.DataFrame, primary: str, classes: pl.DataFrame
+) -> dict[str, tuple[Board, ...]]:
     """Every table of the scoreboard, factors first; what has no values has no table.
 
-    Of labelled images the mean over classes is shown, of splits the test split.
+    Of labelled images the metric that a task is told by is shown, of splits the test split.
 
     Args:
         scores: rows of SCORES_SCHEMA, of one model.
         primary: the measure of similarity that is read first.
+        classes: rows of `benchmark_classes` of that model.
     """
-    shown = scores.filter(
+    words = pl.col("measure").str.split(", ")
+    named = scores.with_columns(task=words.list.first(), metric=words.list.last())
+    shown = named.filter(
         pl.col("split").is_null() | (pl.col("split") == "test"),
-        (pl.col("benchmark") != "probe") | pl.col("measure").str.ends_with(PROBE_METRIC),
+        (pl.col("benchmark") != "probe") | is_primary(),
     )
     first = {"factors": FACTOR_METRIC, "similarity": primary, "cold_start": COLD_METRIC}
     found: dict[str, list[Board]] = {}
@@ -42,6 +50,8 @@ def all_boards(scores: pl.DataFrame, primary: str) -> dict[str, tuple[Board, ...
         if rows["value"].is_not_null().any():
             kind = str(rows["benchmark"][0])
             board = _board(kind, rows, first.get(kind))
+            if kind == "probe":
+                board = replace(board, panel=task_panel(rows, classes))
             found.setdefault(_KINDS[kind], []).append(board)
     return {
         kind: tuple(sorted(boards, key=lambda board: not board.is_first))
@@ -60,7 +70,7 @@ def _board(kind: str, rows: pl.DataFrame, first: str | None) -> Board:
     measure = str(rows["measure"][0])
     return Board(
         _title(kind, measure, rows),
-        PROBE_METRIC if kind == "probe" else measure,
+        str(rows["metric"][0]),
         IMAGENET if rows["reference"].is_not_null().any() else None,
         tuple(_row(kind, row) for row in rows.iter_rows(named=True)),
         is_first=first in (None, measure),
@@ -74,8 +84,8 @@ def _title(kind: str, measure: str, rows: pl.DataFrame) -> str:
     if kind == "similarity":
         return f"{measure}, test, {n} queries of {_most(rows, 'n_groups')} groups"
     if kind == "probe":
-        task = measure.partition(",")[0]
-        return f"{task}: {PROBE_METRIC} of a linear probe, {n} images scored"
+        task, metric = measure.split(", ")
+        return f"{task}: {metric} of a linear probe, {n} images scored"
     return f"{measure}, test, {n} users"
 
 
@@ -140,10 +150,13 @@ def _similarity_says(board: Board) -> Headline:
 
 def _probe_says(board: Board) -> Headline:
     ours, theirs = _value(board, COLLABORATIVE), _value(board, IMAGENET)
+    task = board.title.partition(":")[0]
+    is_accuracy = board.measure == PRIMARY[False]
     return Headline(
-        f"Accuracy on {board.title.partition(':')[0]}",
+        f"{'Accuracy' if is_accuracy else 'mAP'} on {task}",
         (("ours", percent(ours, bounds=False)), ("ImageNet", percent(theirs, bounds=False))),
-        "A linear probe on labelled images that have no audience, mean over classes: "
+        "A linear probe on labelled images, "
+        f"{'mean' if is_accuracy else 'mean of average precisions'} over classes: "
         f"{percent(ours)} with our features layer, {percent(theirs)} with ImageNet\u2019s.",
     )
 

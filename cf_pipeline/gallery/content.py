@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cf_pipeline.vectors import Matrix
+
+if TYPE_CHECKING:
+    from cf_pipeline.gallery.task_panels import TaskPanel
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Board:
         reference: what differences are taken to; None: the table has none.
         rows: in the order of the scoreboard.
         is_first: whether it is read before others of its kind, which stand behind a click.
+        panel: below it, of a labelled task.
     """
 
     title: str
@@ -96,6 +101,7 @@ class Board:
     reference: str | None
     rows: tuple[BoardRow, ...]
     is_first: bool = True
+    panel: TaskPanel | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -238,6 +244,7 @@ class Gallery:
         facts: what the numbers are of.
         headlines: the scoreboard in figures and sentences.
         boards: kind (`Factors`, `Similarity`, ...) to its tables.
+        talk: titles and rows of the talk's last slide; None without labelled tasks.
         clusters: by number.
         retrieval: the panels.
         wrong: where the network is wrong.
@@ -253,6 +260,7 @@ class Gallery:
     wrong: Misplacements
     map: CoverMap
     labels: Mapping[str, Label]
+    talk: tuple[list[str], list[list[str]]] | None = None
 
     def pictured(self) -> tuple[str, ...]:
         """Ids whose covers stand on the page outside the map, each once, in order."""

@@ -62,6 +62,7 @@ def page_of(
             facts=gallery.facts,
             headlines=gallery.headlines,
             boards=gallery.boards,
+            talk=gallery.talk,
             meanings=meanings_of(gallery.boards),
             clusters=gallery.clusters,
             cluster_fill={card.cluster: fills.get(card.cluster, NONE) for card in gallery.clusters},

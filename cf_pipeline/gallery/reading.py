@@ -16,6 +16,7 @@ from cf_pipeline.benchmark.feature_sets import (
     PREDICTED_FACTORS,
 )
 from cf_pipeline.benchmark.scoreboard import BENCHMARKS, score_rows
+from cf_pipeline.benchmark.talk import beside_the_talk
 from cf_pipeline.factorization.cluster_examples import cluster_examples
 from cf_pipeline.gallery.boards import all_boards, headlines_of
 from cf_pipeline.gallery.choosing import (
@@ -61,7 +62,9 @@ def read_gallery(stage: Stage, model: str) -> Gallery:
         for name in chain.from_iterable(BENCHMARKS.values())
     }
     primary = primary_measure(tables["similarity_scores"].filter(split="test"))
-    boards = all_boards(score_rows(tables), primary)
+    probes = tables["benchmark_scores"]
+    classes = stage.frame("benchmark_classes", where=of_model)
+    boards = all_boards(score_rows(tables), primary, classes)
     labels = _labels(stage)
     splits = judged_splits(
         stage.frame("project_split", "project_id", "split"),
@@ -77,6 +80,7 @@ def read_gallery(stage: Stage, model: str) -> Gallery:
         wrong=_misplacements(stage, model, splits),
         map=_cover_map(stage, model, neighbours),
         labels=labels,
+        talk=beside_the_talk(probes) if probes.height else None,
     )
 
 

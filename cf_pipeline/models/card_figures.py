@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from cf_pipeline.benchmark.feature_sets import IMAGENET, LATENT_FACTORS, RIDGES
+from cf_pipeline.benchmark.primary import is_primary
 from cf_pipeline.benchmark.report import (
     HEADLINE,
     cold_start_board,
@@ -16,6 +17,7 @@ from cf_pipeline.benchmark.report import (
     task_table,
     value_cell,
 )
+from cf_pipeline.benchmark.task_splits import SPLIT_WORDS
 from cf_pipeline.models.lineage import Lineage
 from cf_pipeline.models.misplaced import MIN_COVERS, Misplaced
 from cf_pipeline.sources.dataset import Dataset
@@ -64,10 +66,10 @@ def figures_section(warehouse: Warehouse, model: str) -> list[str]:
     if probe.is_empty():
         parts.append("No linear probe on labelled pictures was computed for this model.")
     else:
-        metric = "mean_class_accuracy"
         parts += [
             "A linear probe on labelled pictures, with 95 % intervals:",
-            markdown(*task_table(probe, metric)),
+            markdown(*task_table(probe)),
+            *_task_notes(probe),
         ]
     cold = _of_model(warehouse, "cold_start_scores", model)
     if not cold.is_empty():
@@ -121,6 +123,23 @@ def errors_section(found: Misplaced | None) -> list[str]:
         "The covers that are farthest; where users are few, their own factors say little:",
         markdown(titles, worst),
     ]
+
+
+def _task_notes(probe: pl.DataFrame) -> list[str]:
+    """What became of each labelled set, and what a feature set could have known of it."""
+    lines = []
+    for of_task in probe.filter(is_primary()).partition_by("task", maintain_order=True):
+        row = of_task.row(0, named=True)
+        if row["n_listed"] is None:  # scored by an earlier release
+            continue
+        variant = f" ({row['variant']})" if row["variant"] else ""
+        lines.append(
+            f"- `{row['task']}`{variant}: {row['n_listed']:,} listed, {row['n_found']:,} found, "
+            f"{row['n_used']:,} used, {row['n_test']:,} scored; {SPLIT_WORDS[row['split_rule']]}"
+        )
+        notes = of_task.drop_nulls("note").select("feature_set", "note")
+        lines += [f"    - `{name}`: {note}" for name, note in notes.iter_rows()]
+    return ["\n".join(lines)] if lines else []
 
 
 def _similarity(warehouse: Warehouse, model: str) -> list[str]:

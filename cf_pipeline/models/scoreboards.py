@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import polars as pl
 
@@ -12,6 +14,8 @@ from cf_pipeline.benchmark.feature_sets import USER_TABLE
 from cf_pipeline.benchmark.inputs import frozen_set
 from cf_pipeline.benchmark.report import difference_cell, value_cell
 from cf_pipeline.benchmark.scoreboard import BENCHMARKS, score_rows
+from cf_pipeline.benchmark.talk import beside_the_talk
+from cf_pipeline.benchmark.task_splits import SPLIT_WORDS
 from cf_pipeline.models.catalogue import current_model, model_meant, warehouse_of
 from cf_pipeline.sql import equals
 from cf_pipeline.storage.home import Home
@@ -23,6 +27,10 @@ _TITLES = {
     "probe": "Linear probe",
     "cold_start": "New projects for users",
 }
+THEIRS = (
+    "Theirs are of 2015, of other networks, data and splits, by metrics that the slide does not "
+    "state. wikiart7 and caltech101 stand in for larger sets."
+)
 _COUNTED = {"factors": "users", "similarity": "queries", "probe": "images", "cold_start": "users"}
 
 
@@ -34,11 +42,13 @@ class TextBoard:
         title: benchmark, measure, split and how many were asked.
         titles: of the columns.
         rows: of cells; the chosen layer's name ends with ` *`.
+        notes: what must be known of rows.
     """
 
     title: str
     titles: list[str]
     rows: list[list[str]]
+    notes: tuple[str, ...] = ()
 
 
 def scores_of(home: Home, model: str | None = None) -> pl.DataFrame:
@@ -98,6 +108,8 @@ def _board(here: pl.DataFrame) -> TextBoard:
     split: str | None = here["split"][0]
     n, groups = (max(here[count].drop_nulls(), default=None) for count in ("n", "n_groups"))
     asked = f"{n} {_COUNTED[benchmark]}" + (f" of {groups} groups" if groups is not None else "")
+    if here["n_used"][0] is not None:
+        asked += _of_set(here.row(0, named=True))
     of_split = f", {split}" if split is not None else ""
     titles = ["feature set" if benchmark != "factors" else "model", measure]
     reference = here["reference"].drop_nulls()
@@ -111,4 +123,35 @@ def _board(here: pl.DataFrame) -> TextBoard:
             apart = row.select("difference", low="difference_low", high="difference_high")
             cells.append(difference_cell(apart))
         rows.append(cells)
-    return TextBoard(f"{_TITLES[benchmark]}{of_split} ({asked})", titles, rows)
+    notes = here.drop_nulls("note").group_by("note", maintain_order=True).agg("name")
+    said = tuple(f"{', '.join(names)}: {note}" for note, names in notes.iter_rows())
+    return TextBoard(f"{_TITLES[benchmark]}{of_split} ({asked})", titles, rows, said)
+
+
+def _of_set(row: Mapping[str, Any]) -> str:
+    """What became of a labelled set."""
+    variant = f"; {row['variant']}" if row["variant"] else ""
+    draws = f", {row['n_draws']} times" if row["n_draws"] > 1 else ""
+    return (
+        f" of {row['n_used']:,} used, {row['n_found']:,} found, {row['n_listed']:,} listed"
+        f"{variant}; {SPLIT_WORDS[row['split_rule']]}{draws}"
+    )
+
+
+def talk_board(scores: pl.DataFrame) -> TextBoard | None:
+    """The talk's last slide with ours beside theirs; None where no task was scored.
+
+    Args:
+        scores: rows of SCORES_SCHEMA.
+    """
+    probes = scores.filter(benchmark="probe")
+    if probes.is_empty():
+        return None
+    parts = pl.col("measure").str.split(", ")
+    named = probes.with_columns(
+        task=parts.list.first(), metric=parts.list.last(), feature_set="name"
+    )
+    titles, rows = beside_the_talk(named)
+    return TextBoard(
+        "The talk's last slide in percent, theirs in brackets", titles, rows, (THEIRS,)
+    )

@@ -42,7 +42,7 @@ class TestTree:
             [22, 0, 0, 50, 1],
             [0, 9, 7, 0, 60],
         ])
-        nodes = label_tree(near, 0)
+        nodes = label_tree(near / near.sum(axis=1, keepdims=True))
         assert [node.classes for node in nodes[:2]] == [(0, 3), (1, 2, 4)]
         assert nodes[:2] == (Node((0, 3), None), Node((1, 2, 4), None))
 
@@ -50,7 +50,7 @@ class TestTree:
     @pytest.mark.parametrize("confused", [True, False])
     def test_it_is_a_tree_with_every_class_at_its_ends(self, n, confused):
         counts = np.random.default_rng(n).integers(0, 5, (n, n)) if confused else np.eye(n)
-        nodes = label_tree(np.asarray(counts, dtype=np.int64), 0)
+        nodes = label_tree((counts + 1e-9) / (counts + 1e-9).sum(axis=1, keepdims=True))
         # Of a binary tree of n leaves, all nodes but the top.
         assert len(nodes) == 2 * n - 2
         assert sorted(node.classes for node in nodes if len(node.classes) == 1) == [
@@ -61,6 +61,7 @@ class TestTree:
             assert node.parent is None or node.parent < number
             if len(node.classes) > 1:
                 first, second = parts
+                assert min(len(first), len(second)) >= max(1, len(node.classes) // 4)
                 assert first | second == set(node.classes)
                 assert not first & second
 

@@ -20,6 +20,16 @@ from cf_pipeline.gallery.content import Interval
 from cf_pipeline.gallery.meanings import meanings_of
 
 BOUNDS = {"low": 0.2, "high": 0.4}
+CLASSES = pl.DataFrame(
+    [
+        ("shapes", name, "accuracy", label, value, n)
+        for label, n, ours, theirs in (("disc", 9, 0.8, 0.2), ("ring", 4, 0.5, 0.5),
+                                       ("star", 7, 0.1, 0.3), ("line", 3, 0.0, 0.9))
+        for name, value in (("collaborative", ours), ("imagenet", theirs), ("color", 0.0))
+    ],
+    schema=["task", "feature_set", "metric", "class", "value", "n_test"],
+    orient="row",
+)  # fmt: skip
 
 
 def scores(**changed: object) -> dict[str, pl.DataFrame]:
@@ -56,14 +66,22 @@ def scores(**changed: object) -> dict[str, pl.DataFrame]:
     ]
     probes = [
         {
-            "task": "shapes",
+            "task": task,
             "feature_set": name,
-            "metric": "mean_class_accuracy",
+            "metric": metric,
             "value": value,
             **BOUNDS,
             "n_train": 10,
             "n_test": 5,
+            "n_listed": 1200,
+            "n_found": 1100,
+            "n_used": 1000,
+            "n_draws": 1,
+            "split_rule": "look",
+            "variant": None,
+            "note": None if name == "collaborative" else "its makers were told",
         }
+        for task, metric in (("shapes", "mean_class_accuracy"), ("shapes", "map"), ("tags", "map"))
         for name, value in (("collaborative", 0.6), ("imagenet", 0.5))
     ]
     cold = [
@@ -75,12 +93,22 @@ def scores(**changed: object) -> dict[str, pl.DataFrame]:
         "similarity_differences": pl.DataFrame(apart),
         "factor_scores": pl.DataFrame(factors),
         "benchmark_scores": pl.DataFrame(probes),
+        "benchmark_differences": pl.DataFrame([
+            {
+                "task": "shapes",
+                "feature_set": "collaborative",
+                "reference": "imagenet",
+                "metric": "mean_class_accuracy",
+                "difference": 0.1,
+                **BOUNDS,
+            }
+        ]),
         "cold_start_scores": pl.DataFrame(cold),
     }
 
 
 def test_factors_first_and_the_primary_measure_before_others() -> None:
-    boards = all_boards(score_rows(scores()), "ndcg_at_10")
+    boards = all_boards(score_rows(scores()), "ndcg_at_10", CLASSES)
     assert list(boards) == [FACTORS, SIMILARITY, PROBE, COLD]
     assert [(b.measure, b.is_first) for b in boards[SIMILARITY]] == [
         ("ndcg_at_10", True),
@@ -95,10 +123,31 @@ def test_factors_first_and_the_primary_measure_before_others() -> None:
     assert "1,234 users" in boards[FACTORS][0].title
 
 
+def test_below_a_labelled_task_stands_what_became_of_it() -> None:
+    shapes, tags = all_boards(score_rows(scores()), "ndcg_at_10", CLASSES)[PROBE]
+    assert (shapes.measure, tags.measure) == ("mean_class_accuracy", "map")
+    assert shapes.reference == "imagenet"
+    assert shapes.panel is not None
+    assert shapes.panel.of_set == ("1,200 images listed, 1,100 found, 1,000 used; split by look.")
+    assert shapes.panel.notes == ("imagenet: its makers were told",)
+    assert [(row.name, row.ours, row.n_test) for row in shapes.panel.ahead] == [("disc", 0.8, 9)]
+    assert [row.name for row in shapes.panel.behind] == ["line", "star"]
+    assert tags.panel is not None
+    assert (tags.panel.metric, tags.panel.ahead) == ("average precision", ())
+
+
+def test_a_task_of_several_labels_is_told_by_its_mean_average_precision() -> None:
+    tables = scores()
+    tables["benchmark_scores"] = tables["benchmark_scores"].filter(task="tags")
+    headline = headlines_of(all_boards(score_rows(tables), "ndcg_at_10", CLASSES))[2]
+    assert headline.title == "mAP on tags"
+    assert "mean of average precisions over classes: 60" in headline.sentence
+
+
 def test_a_home_without_tasks_has_no_such_table() -> None:
     tables = scores()
     tables["benchmark_scores"] = tables["benchmark_scores"].clear()
-    boards = all_boards(score_rows(tables), "ndcg_at_10")
+    boards = all_boards(score_rows(tables), "ndcg_at_10", CLASSES)
     assert PROBE not in boards
     assert len(headlines_of(boards)) == 3
 
@@ -113,7 +162,7 @@ def test_a_home_without_tasks_has_no_such_table() -> None:
     ],
 )
 def test_the_sentence_follows_the_interval(bounds: dict[str, float], said: str) -> None:
-    headlines = headlines_of(all_boards(score_rows(scores(**bounds)), "ndcg_at_10"))
+    headlines = headlines_of(all_boards(score_rows(scores(**bounds)), "ndcg_at_10", CLASSES))
     assert headlines[1].figures == (("ours", "0.300"), ("ImageNet", "0.250"))
     assert said in headlines[1].sentence
     assert headlines[0].figures == (("factors", "38\u00a0%"), ("popularity", "3\u00a0%"))
@@ -131,7 +180,7 @@ def test_figures_in_words() -> None:
 
 
 def test_every_row_is_explained() -> None:
-    told = meanings_of(all_boards(score_rows(scores()), "ndcg_at_10"))
+    told = meanings_of(all_boards(score_rows(scores()), "ndcg_at_10", CLASSES))
     assert next(iter(told)) == "factors"
     assert told["my_lab:Gist"] == "Features from outside, as they are."
     assert "ImageNet" in told["imagenet"]

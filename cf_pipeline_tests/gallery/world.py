@@ -23,6 +23,7 @@ from cf_pipeline.gallery.content import (
     Retrieval,
 )
 from cf_pipeline.gallery.pictures import Atlas, Thumbnail, atlas, thumbnails
+from cf_pipeline.gallery.task_panels import ClassRow, TaskPanel
 
 N, N_CLUSTERS = 120, 4
 HOSTILE = '</script><img src=x onerror="alert(1)"> & "quotes"'
@@ -108,6 +109,11 @@ def panel(everyone: tuple[str, ...], at: int) -> QueryPanel:
     return QueryPanel(everyone[at], 1 - at / 2, 0.5, everyone[10:20], everyone[12:22])
 
 
+def below() -> TaskPanel:
+    row = ClassRow(HOSTILE, 0.5, 0.25, 9)
+    return TaskPanel("9 images listed.", (f"imagenet: {HOSTILE}",), "accuracy", (row,), ())
+
+
 def small_boards() -> dict[str, tuple[Board, ...]]:
     value, apart = Interval(0.3, 0.25, 0.35), Interval(0.05, 0.01, 0.09)
     rows = (
@@ -123,7 +129,7 @@ def small_boards() -> dict[str, tuple[Board, ...]]:
             Board("ndcg_at_10, test", "ndcg_at_10", "imagenet", rows),
             Board("triplets, test", "triplet_accuracy", "imagenet", rows, is_first=False),
         ),
-        PROBE: (Board("shapes: accuracy", "mean_class_accuracy", None, rows),),
+        PROBE: (Board("shapes: accuracy", "mean_class_accuracy", None, rows, panel=below()),),
         COLD: (Board("auc, test", "auc", None, rows),),
     }
 

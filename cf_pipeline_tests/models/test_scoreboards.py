@@ -7,8 +7,11 @@ import pytest
 
 from cf_pipeline.benchmark.scoreboard import SCORES_SCHEMA
 from cf_pipeline.errors import DataError
-from cf_pipeline.models.scoreboards import boards, scores_of
+from cf_pipeline.models.score_history import history_boards, score_history
+from cf_pipeline.models.scoreboards import boards, scores_of, talk_board
 from cf_pipeline_tests.models.trained_home import DIFFERENCES, TrainedHome, empty
+
+PROBED = "Linear probe (3 images of 1,800 used, 1,900 found, 2,000 listed; split by look, 5 times)"
 
 
 def score_similarity(home: TrainedHome, model: str) -> None:
@@ -67,8 +70,8 @@ def score_factors(home: TrainedHome) -> None:
 def score_others(home: TrainedHome, model: str) -> None:
     value = {"value": 0.7, "low": 0.6, "high": 0.8, "model_version": model}
     probe = {"task": "emoji", "feature_set": "imagenet", "metric": "accuracy", "n_train": 4}
-    told = {"variant": None, "split_rule": "look", "deviation": None, "note": None}
-    counts = dict.fromkeys(("n_listed", "n_found", "n_used", "n_draws"), 1)
+    told = {"variant": None, "split_rule": "look", "deviation": None, "note": "was told"}
+    counts = {"n_listed": 2000, "n_found": 1900, "n_used": 1800, "n_draws": 5}
     scores = pl.DataFrame(
         [{**probe, "n_test": 3, **value, **told, **counts}],
         schema_overrides={"variant": pl.String, "deviation": pl.Float64, "note": pl.String},
@@ -94,13 +97,14 @@ def test_factors_come_first_and_a_board_has_one_measure(trained: TrainedHome) ->
         ("Image similarity, validation (9 queries of 8 groups)", "ndcg_at_10"),
         ("Image similarity, test (9 queries of 8 groups)", "triplet_accuracy"),
         ("Image similarity, test (9 queries of 8 groups)", "ndcg_at_10"),
-        ("Linear probe (3 images)", "emoji, accuracy"),
+        (PROBED, "emoji, accuracy"),
         ("New projects for users, test (6 users)", "auc"),
     ]
     assert shown[0].rows == [
         ["factors", "0.300 [0.200, 0.400]"],
         ["popularity", "0.300 [0.200, 0.400]"],
     ]
+    assert shown[6].notes == ("imagenet: was told",)
     triplets = shown[4]
     assert triplets.titles == ["feature set", "triplet_accuracy", "minus imagenet"]
     assert triplets.rows == [
@@ -132,3 +136,55 @@ def test_a_model_is_named_or_the_newest(trained: TrainedHome) -> None:
 def test_nothing_was_trained(trained: TrainedHome) -> None:
     with pytest.raises(DataError, match="no trained model in"):
         scores_of(trained.home)
+
+
+def test_the_talks_table_stands_beside_ours_and_says_whose_is_whose() -> None:
+    rows = pl.DataFrame(
+        [
+            ("probe", f"{task}, {metric}", name, value)
+            for task, metric, value in (
+                ("wikiart7", "map", 0.5),
+                ("wikipaintings", "map", 0.4),
+                ("caltech101", "map", 0.2),
+                ("caltech101", "mean_class_accuracy", 0.6),
+            )
+            for name in ("collaborative", "imagenet")
+        ],
+        schema=["benchmark", "measure", "name", "value"],
+        orient="row",
+    )
+    board = talk_board(rows)
+    assert board is not None
+    assert board.titles == ["the talk's", "ours", "collaborative", "imagenet", "metaclass"]
+    none, dash = "", "\u2013"
+    assert board.rows == [
+        ["Flickr Style", none, f"{dash} (37.2)", f"{dash} (37.1)", f"{dash} (32.8)"],
+        ["Wiki Paintings", "wikipaintings, map", "40.0 (41.4)", "40.0 (40.7)", f"{dash} (38.6)"],
+        ["AVA Style", none, f"{dash} (56.0)", f"{dash} (51.3)", f"{dash} (53.9)"],
+        [
+            "Caltech-256",
+            "caltech101, mean_class_accuracy",
+            "60.0 (57.6)",
+            "60.0 (68.9)",
+            f"{dash} (48.9)",
+        ],
+    ]
+    assert "stand in for larger sets" in board.notes[0]
+    assert talk_board(rows.clear()) is None
+
+
+def test_history_is_of_all_models_in_the_order_of_their_training(trained: TrainedHome) -> None:
+    with pytest.raises(DataError, match="no score in"):
+        score_history(trained.home)
+    old, new = trained.train(1), trained.train(2)
+    for model in (new, old):
+        score_similarity(trained, model)
+        score_others(trained, model)
+    rows = score_history(trained.home)
+    assert rows["model_version"].unique(maintain_order=True).to_list() == [old, new]
+    assert set(rows["measure"]) == {"triplet_accuracy", "ndcg_at_10"}  # accuracy is no primary one
+    boards_of = history_boards(rows)
+    assert [board.title for board in boards_of] == ["ndcg_at_10", "triplet_accuracy"]
+    assert boards_of[0].titles == ["trained (UTC)", "model", "predicted_factors", "imagenet"]
+    assert [row[1] for row in boards_of[0].rows] == [old, new]
+    assert boards_of[0].rows[0][2] == "0.500 [0.400, 0.700]"
