@@ -49,7 +49,7 @@ def test_tables_are_those_of_the_saved_results(scoreboard) -> None:
     assert between["tables"] == "\n\n".join(scoreboard.folded(file) for file in files)
 
 
-@pytest.mark.parametrize("name", ["factor_table", "recipe_table"])
+@pytest.mark.parametrize("name", ["factor_table", "recipe_table", "task_table"])
 def test_a_table_of_a_page_is_that_of_the_saved_results(scoreboard, name: str) -> None:
     """Beside the other script, whose fixture has put their folder on the path."""
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
