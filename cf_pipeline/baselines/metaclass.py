@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from cf_pipeline.baselines.metaclass_config import MetaClassConfig
-from cf_pipeline.benchmark.logistic import Problem, fit_path, one_thread, principal_axes
+from cf_pipeline.benchmark.logistic import Problem, along, fit_path, principal_axes
+from cf_pipeline.benchmark.workers import Workers, workers
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.keyed import id_keys, rank_within
 from cf_pipeline.metrics.ranking import Flags, Floats
@@ -98,14 +99,14 @@ def learn_metaclasses(
     constant = deviation <= 1e-7 * np.abs(mean)
     scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
     x = torch.from_numpy(((chosen - mean) * scale).astype(np.float32))
-    with one_thread():
-        basis, variances = principal_axes(x)
-        problem = Problem(x @ basis, torch.empty(0), variances, multi_label=True)
-        strength, confusion = _confusion(problem, y, rank % 2 == 0, len(names))
+    with workers() as by:
+        basis, variances = principal_axes(x, by)
+        problem = Problem(along(x, basis, by), torch.empty(0), variances, multi_label=True)
+        strength, confusion = _confusion(problem, y, rank % 2 == 0, len(names), by)
         nodes = label_tree(confusion)
         members = _members(nodes, len(names))
         targets = torch.from_numpy(members[y]).float()
-        [fit] = fit_path(problem._replace(targets=targets), (strength,))
+        [fit] = fit_path(problem._replace(targets=targets), (strength,), by=by)
         weights = (basis.double() @ fit.weights.double()).numpy()
     return MetaClasses(
         tuple(names.tolist()), nodes, mean, scale, weights, fit.intercepts.double().numpy()
@@ -152,14 +153,16 @@ def _halves(affinity: Floats) -> list[Indices]:
     return sorted(parts, key=lambda part: int(part[0]))
 
 
-def _confusion(problem: Problem, y: Indices, first: Flags, n_classes: int) -> tuple[float, Floats]:
+def _confusion(
+    problem: Problem, y: Indices, first: Flags, n_classes: int, by: Workers
+) -> tuple[float, Floats]:
     """The C at which held-out halves are known best, and who is taken for whom there."""
     targets = torch.nn.functional.one_hot(torch.from_numpy(y), n_classes).float()
     n_known = dict.fromkeys(STRENGTHS, 0)
     sums = {strength: torch.zeros(n_classes, n_classes) for strength in STRENGTHS}
     for held in (torch.from_numpy(first), torch.from_numpy(~first)):
         part = problem._replace(x=problem.x[~held], targets=targets[~held])
-        for strength, fit in zip(STRENGTHS, fit_path(part, STRENGTHS), strict=True):
+        for strength, fit in zip(STRENGTHS, fit_path(part, STRENGTHS, by=by), strict=True):
             said = fit.scores(problem.x[held]).sigmoid()
             n_known[strength] += int((said.argmax(1) == targets[held].argmax(1)).sum())
             sums[strength] += targets[held].T @ (said / said.sum(1, keepdim=True))

@@ -14,13 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cf_pipeline.benchmark.logistic import (
-    Fit,
-    Problem,
-    fit_path,
-    one_thread,
-    principal_axes,
-)
+from cf_pipeline.benchmark.logistic import Fit, Problem, along, fit_path, principal_axes
+from cf_pipeline.benchmark.workers import Workers, workers
 from cf_pipeline.errors import DataError
 from cf_pipeline.metrics.average_precision import mean_average_precision
 from cf_pipeline.metrics.classification import confusion_counts, mean_class_accuracy
@@ -115,14 +110,15 @@ def linear_probe(train: Labelled, test: Labelled, *, seed: int) -> ProbeResult:
     x, x_test = _standardized(train.features, test.features)
     known = torch.from_numpy(y.any(axis=0))
     held = torch.from_numpy(_held(train, y, multi_label, seed))
-    with one_thread():
-        basis, variances = principal_axes(torch.from_numpy(x))
+    with workers() as by:
+        basis, variances = principal_axes(torch.from_numpy(x), by)
         targets = torch.from_numpy(y).float()[:, known]
-        problem = Problem(torch.from_numpy(x) @ basis, targets, variances, multi_label)
-        held_out, losses = _held_out(problem, held)
+        problem = Problem(along(torch.from_numpy(x), basis, by), targets, variances, multi_label)
+        held_out, losses = _held_out(problem, held, by)
         strength = max(held_out, key=lambda c: (held_out[c], -losses[c]))
         exact = Problem(problem.x.double(), targets.double(), variances.double(), multi_label)
-        [fit] = fit_path(exact, (strength,), *fit_path(problem, (strength,)))
+        [near] = fit_path(problem, (strength,), by=by)
+        [fit] = fit_path(exact, (strength,), near, by)
         scores = _all_classes(fit, (torch.from_numpy(x_test) @ basis).double(), known)
     return ProbeResult(
         strength=strength,
@@ -194,7 +190,7 @@ def _held(train: Labelled, y: Flags, multi_label: bool, seed: int) -> Flags:
 
 
 def _held_out(
-    problem: Problem, held: torch.Tensor
+    problem: Problem, held: torch.Tensor, by: Workers
 ) -> tuple[dict[float, float], dict[float, float]]:
     """Measure and loss of every C on the held-out part; further C where the best is at an end."""
     fitted = problem._replace(x=problem.x[~held], targets=problem.targets[~held])
@@ -203,7 +199,7 @@ def _held_out(
     losses: dict[float, float] = {}
 
     def go(strengths: tuple[float, ...], start: Fit | None = None) -> Fit:
-        fits = fit_path(fitted, strengths, start)
+        fits = fit_path(fitted, strengths, start, by)
         for strength, fit in zip(strengths, fits, strict=True):
             measures[strength], losses[strength] = _measured(asked, fit)
         return fits[-1]

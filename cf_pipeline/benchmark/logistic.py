@@ -7,19 +7,21 @@ Minimized is
 which is scikit-learn's objective divided by C n: the loss of softmax where an image has one label,
 the sum of binary ones where it has any number. L-BFGS along the axes of the features' covariance,
 scaled there by what bounds the curvature: directions of large and of small variance become equally
-steep, and tens of steps do where hundreds are needed else. Each C starts from the solution of the
-one before. Where sums are of 32 bits values no longer tell near the optimum, so steps are judged by
-slopes there (Hager and Zhang 2005, "approximate Wolfe").
+steep, and tens of steps do where hundreds are needed else. Each C starts where the solutions of the
+two before it point. Where sums are of 32 bits values no longer tell near the optimum, so steps are
+judged by slopes there (Hager and Zhang 2005, "approximate Wolfe").
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from cf_pipeline.benchmark.workers import Workers
 
 TOLERANCES = {torch.float32: 3e-5, torch.float64: 1e-6}
 """Of the largest component of the gradient; sums of 32 bits hold a third of theirs."""
@@ -32,17 +34,6 @@ _SUFFICIENT = 0.1
 _ROUNDING = 1e-6
 """Share of a value below which it cannot be told from another."""
 _SHORTEST = 1e-4
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to one thread: sums depend on how they are divided, and what is chosen by them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Axes(NamedTuple):
@@ -90,14 +81,15 @@ class Fit(NamedTuple):
         return torch.addmm(self.intercepts, x, self.weights)
 
 
-def principal_axes(x: Tensor) -> Axes:
+def principal_axes(x: Tensor, by: Workers | None = None) -> Axes:
     """Axes of the covariance of centred features, shape (n, d); r = min(n, d).
 
     Optimal weights lie in the span of the images, so nothing is lost by them.
     """
     n, d = x.shape
     if n >= d:
-        variances, basis = torch.linalg.eigh(x.T @ x / n)
+        squares = (by or Workers()).blocks(lambda rows: x[rows].T @ x[rows], n)
+        variances, basis = torch.linalg.eigh(_sum(squares) / n)
     else:
         span, upper = torch.linalg.qr(x.T)
         variances, turned = torch.linalg.eigh(upper @ upper.T / n)
@@ -105,13 +97,24 @@ def principal_axes(x: Tensor) -> Axes:
     return Axes(basis, variances.clamp_min(0))
 
 
-def fit_path(problem: Problem, strengths: Sequence[float], start: Fit | None = None) -> list[Fit]:
+def along(x: Tensor, basis: Tensor, by: Workers) -> Tensor:
+    """Images along axes, (n, d) and (d, r) to (n, r)."""
+    return torch.cat(by.blocks(lambda rows: x[rows] @ basis, len(x)))
+
+
+def fit_path(
+    problem: Problem,
+    strengths: Sequence[float],
+    start: Fit | None = None,
+    by: Workers | None = None,
+) -> list[Fit]:
     """A solution for each C.
 
     Args:
         problem: what is told apart.
         strengths: values of C; neighbours are near each other, strongest regularization first.
         start: where to begin, a solution for a C near the first.
+        by: who does the work; None: this thread.
     """
     x, targets = problem.x, problem.targets
     share = targets.mean(0).clamp(1e-6, 1 - 1e-6)
@@ -122,13 +125,15 @@ def fit_path(problem: Problem, strengths: Sequence[float], start: Fit | None = N
         solution = torch.cat([nothing, intercepts[None]])
     else:
         solution = torch.cat([start.weights, start.intercepts[None]]).to(x.dtype)
-    fits = []
+    fits: list[Fit] = []
+    known = [(strengths[0], solution)]
     for strength in strengths:
         decay = 1 / (strength * len(x))
         bounds = torch.cat([problem.variances * curvature + decay, curvature[None]])
-        objective = _Objective(problem, decay, bounds.rsqrt()[:, None])
-        found = _minimized(objective, solution / objective.scale)
+        objective = _Objective(problem, decay, bounds.rsqrt()[:, None], by or Workers())
+        found = _minimized(objective, _ahead(known, strength) / objective.scale)
         solution = found.at * objective.scale
+        known.append((strength, solution))
         largest = objective.largest(found.gradient)
         # Rounding may keep it a little above.
         is_done = largest <= 3 * objective.tolerance
@@ -136,11 +141,19 @@ def fit_path(problem: Problem, strengths: Sequence[float], start: Fit | None = N
     return fits
 
 
+def _ahead(known: Sequence[tuple[float, Tensor]], strength: float) -> Tensor:
+    """Where the path will be, going on straight in log C as between the last two solutions."""
+    if len(known) < 3:  # the first is where it began, and no solution
+        return known[-1][1]
+    (before, first), (last, second) = known[-2:]
+    return second + math.log(strength / last) / math.log(last / before) * (second - first)
+
+
 class _Objective:
     """The objective of weights, all rows but the last, and intercepts; rows in units of scale."""
 
-    def __init__(self, problem: Problem, decay: float, scale: Tensor) -> None:
-        self.problem, self.decay, self.scale = problem, decay, scale
+    def __init__(self, problem: Problem, decay: float, scale: Tensor, by: Workers) -> None:
+        self.problem, self.decay, self.scale, self.by = problem, decay, scale, by
         self.tolerance = TOLERANCES[problem.x.dtype]
         if problem.x.dtype == torch.float64:
             # Where the penalty is all that curves, weights are off by the gradient over it.
@@ -150,29 +163,46 @@ class _Objective:
     def __call__(self, at: Tensor) -> _Point:
         self.evaluations += 1
         x, targets, _, multi_label = self.problem
-        solution = at * self.scale
-        weights = solution[:-1]
-        scores = torch.addmm(solution[-1], x, weights)
-        if multi_label:
-            losses = torch.nn.functional.binary_cross_entropy_with_logits(
-                scores, targets, reduction="sum"
-            )
-            errors = scores.sigmoid_()
-        else:
-            totals = torch.logsumexp(scores, 1, keepdim=True)
-            losses = totals.sum() - (scores * targets).sum()
-            errors = scores.sub_(totals).exp_()
-        errors.sub_(targets).div_(len(errors))
+        n, solution = len(x), at * self.scale
+        weights, intercepts = solution[:-1], solution[-1]
+
+        def part(rows: slice) -> tuple[float, Tensor, Tensor]:
+            """Sum of losses, and of gradients, of a block."""
+            scores = torch.addmm(intercepts, x[rows], weights)
+            losses, errors = _losses(scores, targets[rows], multi_label)
+            return losses, x[rows].T @ errors, errors.sum(0, keepdim=True)
+
+        losses, of_weights, of_intercepts = zip(*self.by.blocks(part, n), strict=True)
         gradient = torch.cat([
-            torch.addmm(weights, x.T, errors, beta=self.decay),
-            errors.sum(0, keepdim=True),
+            _sum(of_weights).div_(n).add_(weights, alpha=self.decay),
+            _sum(of_intercepts).div_(n),
         ])
-        value = float(losses) / len(errors) + self.decay / 2 * float(weights.square().sum())
+        value = sum(losses) / n + self.decay / 2 * float(weights.square().sum())
         return _Point(at, value, gradient * self.scale)
 
     def largest(self, gradient: Tensor) -> float:
         """Largest component of a gradient, in the units of the weights."""
         return float((gradient / self.scale).abs().max())
+
+
+def _losses(scores: Tensor, targets: Tensor, multi_label: bool) -> tuple[float, Tensor]:
+    """The sum of a block's losses, and their slopes by score, in the place of the scores."""
+    if multi_label:
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+            scores, targets, reduction="sum"
+        )
+        return float(losses), scores.sigmoid_().sub_(targets)
+    logs = torch.log_softmax(scores, 1)
+    losses = -torch.dot(logs.ravel(), targets.ravel())
+    return float(losses), logs.exp_().sub_(targets)
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    """In their order; the first is where it is added up."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 class _Point(NamedTuple):

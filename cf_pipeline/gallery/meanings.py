@@ -17,7 +17,7 @@ _MEANINGS = {
     "color": "Histograms of colour.",
     "imagenet": "The last layer of a network trained on ImageNet's labels, untouched.",
     "imagenet_ridge": "A linear map from it to latent space.",
-    "metaclass": "What classifiers of other labelled tasks, and of groups of their classes, say of a picture.",
+    "metaclass": "What classifiers of other tasks' classes say of a picture.",
     "imagenet_levels": "All stages of that network side by side.",
     "imagenet_levels_ridge": "A linear map from those to latent space.",
     "collaborative": "Ours: the features layer of the network that learned from behaviour.",

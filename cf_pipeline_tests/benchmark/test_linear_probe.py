@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from cf_pipeline.benchmark import linear_probe as module
+from cf_pipeline.benchmark import workers
 from cf_pipeline.benchmark.linear_probe import Labelled, ProbeResult, linear_probe
 from cf_pipeline.benchmark.probe_metrics import measured, paired
 from cf_pipeline.errors import DataError
@@ -174,7 +175,8 @@ def test_the_same_seed_gives_the_same_result() -> None:
     assert linear_probe(*world(signal=0.3), seed=6).held_out != first.held_out
 
 
-def test_how_many_threads_there_are_is_no_matter() -> None:
+def test_how_many_threads_there_are_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "BLOCK", 70)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 3):
@@ -237,7 +239,6 @@ def test_a_class_that_train_lacks_counts_as_wrong_and_is_said() -> None:
 
 
 def test_a_fit_that_does_not_converge_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cf_pipeline.benchmark import logistic
 
     monkeypatch.setattr(logistic, "MOST", dict.fromkeys(logistic.MOST, 1))
     result = linear_probe(*world(), seed=0)
