@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from cf_pipeline.benchmark import linear_probe as module
-from cf_pipeline.benchmark import workers
+from cf_pipeline.benchmark import logistic, workers
 from cf_pipeline.benchmark.linear_probe import Labelled, ProbeResult, linear_probe
 from cf_pipeline.benchmark.probe_metrics import measured, paired
 from cf_pipeline.errors import DataError
