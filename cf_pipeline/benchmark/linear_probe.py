@@ -9,7 +9,7 @@ nearest train images say, which nothing is fitted for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -114,10 +114,10 @@ def linear_probe(train: Labelled, test: Labelled, *, seed: int) -> ProbeResult:
         basis, variances = principal_axes(torch.from_numpy(x), by)
         targets = torch.from_numpy(y).float()[:, known]
         problem = Problem(along(torch.from_numpy(x), basis, by), targets, variances, multi_label)
-        held_out, losses = _held_out(problem, held, by)
-        strength = max(held_out, key=lambda c: (held_out[c], -losses[c]))
+        path = _held_out(problem, held, by)
+        strength = path.best
         exact = Problem(problem.x.double(), targets.double(), variances.double(), multi_label)
-        [near] = fit_path(problem, (strength,), by=by)
+        [near] = fit_path(problem, (strength,), path.fits[strength], by)
         [fit] = fit_path(exact, (strength,), near, by)
         scores = _all_classes(fit, (torch.from_numpy(x_test) @ basis).double(), known)
     return ProbeResult(
@@ -129,8 +129,8 @@ def linear_probe(train: Labelled, test: Labelled, *, seed: int) -> ProbeResult:
         scores=scores,
         predictions=np.asarray(scores.argmax(axis=1), dtype=np.int64),
         neighbours=_neighbours(train.features, y, test.features),
-        held_out=dict(sorted(held_out.items())),
-        notes=_notes(strength, held_out, fit, [classes[i] for i in np.flatnonzero(~known)]),
+        held_out=dict(sorted(path.measures.items())),
+        notes=_notes(strength, path.ends, fit, [classes[i] for i in np.flatnonzero(~known)]),
     )
 
 
@@ -189,28 +189,49 @@ def _held(train: Labelled, y: Flags, multi_label: bool, seed: int) -> Flags:
     return held
 
 
-def _held_out(
-    problem: Problem, held: torch.Tensor, by: Workers
-) -> tuple[dict[float, float], dict[float, float]]:
-    """Measure and loss of every C on the held-out part; further C where the best is at an end."""
+@dataclass(frozen=True)
+class _Path:
+    """What each C reached on the held-out part: its measure, its mean loss, and by which weights.
+
+    A task that is told apart without a fault has no weakest penalty: weights grow for ever, steps
+    are no longer taken and nothing more is learned. The path then has an end that is no edge.
+    """
+
+    measures: dict[float, float] = field(default_factory=dict)
+    losses: dict[float, float] = field(default_factory=dict)
+    fits: dict[float, Fit] = field(default_factory=dict)
+    ends: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """The C with the highest measure, of equals the one with the least loss."""
+        return max(self.measures, key=lambda c: (self.measures[c], -self.losses[c]))
+
+
+def _held_out(problem: Problem, held: torch.Tensor, by: Workers) -> _Path:
+    """Every C of the grid, and further ones where the best is at an end of it."""
     fitted = problem._replace(x=problem.x[~held], targets=problem.targets[~held])
     asked = problem._replace(x=problem.x[held], targets=problem.targets[held])
-    measures: dict[float, float] = {}
-    losses: dict[float, float] = {}
+    path = _Path()
 
-    def go(strengths: tuple[float, ...], start: Fit | None = None) -> Fit:
+    def go(strengths: tuple[float, ...], start: Fit | None = None) -> bool:
+        """Whether the last C still moved weights."""
         fits = fit_path(fitted, strengths, start, by)
-        for strength, fit in zip(strengths, fits, strict=True):
-            measures[strength], losses[strength] = _measured(asked, fit)
-        return fits[-1]
+        moved = [number for number, fit in enumerate(fits) if fit.n_evaluations > 1]
+        last = max(moved, default=0)
+        for strength, fit in zip(strengths[: last + 1], fits, strict=False):
+            path.measures[strength], path.losses[strength] = _measured(asked, fit)
+            path.fits[strength] = fit
+        return last == len(fits) - 1
 
-    weakest = go(STRENGTHS)
-    best = max(measures, key=lambda c: (measures[c], -losses[c]))
-    if best == STRENGTHS[-1]:
-        go(WEAKER, weakest)
-    elif best == STRENGTHS[0]:
+    go(STRENGTHS)
+    if path.best == STRENGTHS[-1]:
+        if go(WEAKER, path.fits[STRENGTHS[-1]]):
+            path.ends.append(WEAKER[-1])
+    elif path.best == STRENGTHS[0]:
         go(STRONGER)
-    return measures, losses
+        path.ends.append(STRONGER[0])
+    return path
 
 
 def _measured(asked: Problem, fit: Fit) -> tuple[float, float]:
@@ -248,13 +269,11 @@ def _neighbours(train: Matrix, y: Flags, test: Matrix) -> Indices:
     return np.concatenate(parts).astype(np.int64)
 
 
-def _notes(
-    strength: float, held_out: dict[float, float], fit: Fit, unseen: list[str]
-) -> tuple[str, ...]:
+def _notes(strength: float, ends: list[float], fit: Fit, unseen: list[str]) -> tuple[str, ...]:
     notes = []
     if not fit.is_done:
         notes.append(f"the fit at C = {strength:g} did not converge")
-    if strength in (min(held_out), max(held_out)):
+    if strength in ends:
         notes.append(f"C = {strength:g} is at the edge of the grid")
     if unseen:
         notes.append(f"classes without a train image, counted as wrong: {', '.join(unseen)}")

@@ -30,6 +30,7 @@ MOST = {torch.float32: 500, torch.float64: 3000}
 MEMORY = 10
 """Steps that L-BFGS remembers."""
 _OF_PENALTY = 1e-2
+FLOOR = 1e-8
 _SUFFICIENT = 0.1
 _ROUNDING = 1e-6
 """Share of a value below which it cannot be told from another."""
@@ -66,14 +67,14 @@ class Fit(NamedTuple):
         weights: shape (r, n_classes).
         intercepts: shape (n_classes,).
         objective: what was reached.
-        gradient: its largest component there.
-        is_done: whether that is as small as it should be.
+        n_evaluations: of the objective; 1 where it was reached before any step.
+        is_done: whether the gradient is as small as it should be.
     """
 
     weights: Tensor
     intercepts: Tensor
     objective: float
-    gradient: float
+    n_evaluations: int
     is_done: bool
 
     def scores(self, x: Tensor) -> Tensor:
@@ -137,7 +138,7 @@ def fit_path(
         largest = objective.largest(found.gradient)
         # Rounding may keep it a little above.
         is_done = largest <= 3 * objective.tolerance
-        fits.append(Fit(solution[:-1], solution[-1], found.value, largest, is_done))
+        fits.append(Fit(solution[:-1], solution[-1], found.value, objective.evaluations, is_done))
     return fits
 
 
@@ -157,7 +158,7 @@ class _Objective:
         self.tolerance = TOLERANCES[problem.x.dtype]
         if problem.x.dtype == torch.float64:
             # Where the penalty is all that curves, weights are off by the gradient over it.
-            self.tolerance = min(self.tolerance, _OF_PENALTY * decay)
+            self.tolerance = max(min(self.tolerance, _OF_PENALTY * decay), FLOOR)
         self.evaluations = 0
 
     def __call__(self, at: Tensor) -> _Point:
