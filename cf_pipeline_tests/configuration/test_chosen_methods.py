@@ -13,7 +13,11 @@ from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.errors import ConfigError
 
 NOTO = LabelsCsv(folder="data/noto_emoji")
-SHIPPED = {"noto_emoji", "openclipart_fields", "caltech101", "wikiart7"}
+BUNDLED = {"noto_emoji", "openclipart_fields"}
+ELSEWHERE = {
+    "caltech101", "wikiart7", "flickr_style", "wikipaintings", "ava_style", "caltech256"
+}  # fmt: skip
+SHIPPED = BUNDLED | ELSEWHERE
 
 
 def value(key: str, *assignments: str) -> Any:
@@ -158,6 +162,15 @@ def test_a_task_that_ships_may_lie_elsewhere() -> None:
     below = value("benchmark.tasks", "benchmark.tasks.openclipart_fields.min_per_class=3")
     assert below["openclipart_fields"]["file"] == "projects.parquet"
     assert below["openclipart_fields"]["min_per_class"] == 3
+
+
+def test_what_may_lie_elsewhere_is_asked_for_and_not_demanded() -> None:
+    tasks = resolve(Choices()).benchmark.tasks
+    assert {name for name, loader in tasks.items() if loader.optional} == ELSEWHERE
+    folders = {name: loader.model_dump()["folder"] for name, loader in tasks.items()}
+    assert all(folders[name] == f"${{CF_PIPELINE_DATASETS}}/{name}" for name in ELSEWHERE)
+    loaders = {tasks[name].name for name in ELSEWHERE - {"caltech101", "wikiart7"}}
+    assert loaders == {"flickr_style", "wikipaintings_artgan", "ava_style", "caltech"}
 
 
 def test_a_task_that_ships_is_left_out_by_false() -> None:

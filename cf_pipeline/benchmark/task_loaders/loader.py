@@ -136,7 +136,12 @@ _BUNDLED: dict[str, dict[str, Any]] = {
 _ELSEWHERE: dict[str, dict[str, Any]] = {
     "caltech101": {"leave_out": ["Faces_easy"], "told": ["imagenet"]},
     "wikiart7": {},
+    "flickr_style": {"name": "flickr_style"},
+    "wikipaintings": {"name": "wikipaintings_artgan"},
+    "ava_style": {"name": "ava_style"},
+    "caltech256": {"name": "caltech"},
 }
+"""The talk's four sets, and two that stand in for what cannot be had."""
 
 
 def expanded(folder: str) -> Path:
