@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from cf_pipeline.benchmark.feature_sets import IMAGENET, LAYERS, METACLASS
+from cf_pipeline.benchmark.feature_sets import IMAGENET, IMAGENET_LEVELS, LAYERS, METACLASS
 from cf_pipeline.benchmark.report import difference_cell, markdown, value_cell
 from cf_pipeline.benchmark.talk import beside_the_talk
 from cf_pipeline.configuration.choices import Choices, resolve
@@ -32,7 +32,7 @@ PAGE = REPOSITORY / "docs" / "tasks.md"
 RESULTS = REPOSITORY / "docs" / "results" / "tasks"
 MARKS = "<!-- tasks -->", "<!-- end of tasks -->"
 METRICS = ("mean_class_accuracy", "map")
-RIVALS = (IMAGENET, METACLASS, "random", "color")
+RIVALS = (IMAGENET, IMAGENET_LEVELS, METACLASS, "random", "color")
 TABLES = ("benchmark_scores", "benchmark_differences")
 
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cf_pipeline.models.extraction import extractor, model_extractor, side_by_side, simple_sets
+from cf_pipeline.benchmark.feature_sets import IMAGENET, IMAGENET_LEVELS
+from cf_pipeline.models.extraction import (
+    execution,
+    extractor,
+    model_extractor,
+    side_by_side,
+    simple_sets,
+)
 from cf_pipeline.recompute.stage import Stage
 from cf_pipeline.sql import equals
 
@@ -68,12 +75,17 @@ def _brought(stage: Stage, images: pl.DataFrame) -> pl.DataFrame:
 
 def _extractors(stage: Stage, model: str) -> dict[tuple[str, ...], Extract]:
     """Feature sets that are computed together to what computes them."""
-    references = [stage.configuration.baselines.imagenet, *simple_sets(stage.configuration)]
-    extractors: dict[tuple[str, ...], Extract] = {
-        (reference.name,): extractor(stage, reference, "images") for reference in references
+    network = stage.configuration.baselines.imagenet
+    return {
+        (IMAGENET, IMAGENET_LEVELS): lambda paths: network.last_and_levels(
+            paths, execution(stage), stage.progress("images, imagenet")
+        ),
+        **{
+            (simple.name,): extractor(stage, simple, "images")
+            for simple in simple_sets(stage.configuration)
+        },
+        OURS: model_extractor(stage, "images, ours", model),
     }
-    extractors[OURS] = model_extractor(stage, "images, ours", model)
-    return extractors
 
 
 def _known(stage: Stage, names: tuple[str, ...], model: str) -> pl.DataFrame | None:

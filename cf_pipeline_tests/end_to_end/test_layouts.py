@@ -137,7 +137,8 @@ def scored(place: Path) -> Home:
 @pytest.mark.slow
 def test_every_layout_ends_in_scores_of_every_feature_set(scored: Home) -> None:
     scores = warehouse_of(scored).frame("benchmark_scores")
-    sets = {"random", "color", "imagenet", "metaclass", "collaborative", "predicted_factors"}
+    rivals = {"random", "color", "imagenet", "imagenet_levels", "metaclass"}
+    sets = {*rivals, "collaborative", "predicted_factors"}
     pairs = scores.select("task", "feature_set").unique()
     assert {*pairs.iter_rows()} == {(task, name) for task in LAYOUTS for name in sets}
     counts = scores.select("task", "n_listed", "n_found", "n_used", "n_draws").unique()

@@ -167,12 +167,13 @@ def test_every_feature_set_of_labelled_images_and_ours_for_the_model_alone(
 
     given(images)
     table, n_computed = embed("m1")
-    sets = {"imagenet", "random", "color", f"{__name__}:Side", "collaborative", "predicted_factors"}
+    together = {"imagenet", "imagenet_levels"}
+    sets = {*together, "random", "color", f"{__name__}:Side", "collaborative", "predicted_factors"}
     assert set(table["feature_set"]) == {*sets, "user:own"}
     assert table.height == 2 * (len(sets) + 1)
     assert table.filter(feature_set="user:own")["features"].to_list() == [[1.0], [2.0]]
     assert set(table["model_version"]) == {"m1"}
-    assert n_computed == 2 * (len(sets) - 1)  # both layers come of one pass
+    assert n_computed == 2 * (len(sets) - 2)  # of one pass both layers come, and both of ImageNet's
     # Another model: only its own vectors are computed.
     again, n_computed = embed("m2")
     assert n_computed == 2
