@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from cf_pipeline.benchmark.tasks import (
     FACT_SCHEMA,
     IMAGE_SCHEMA,
     REJECTED_SCHEMA,
+    SeenError,
     TaskRules,
     read_task,
 )
 from cf_pipeline.vectors import Progress, silent
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ class Tasks:
 def read_tasks(
     loaders: Mapping[str, TaskLoader], rules: TaskRules, progress: Progress = silent
 ) -> Tasks:
-    """Read every labelled set; without any the tables are empty, and so is one that is not there.
+    """Read every labelled set; without any the tables are empty.
+
+    Absent is an optional set that is not there, and one that the network of this home has seen.
 
     Args:
         loaders: task to what reads it.
@@ -55,11 +61,15 @@ def read_tasks(
         DataError: a set cannot be used.
     """
     absent = [name for name, one in loaders.items() if one.optional and not one.is_there()]
-    tasks = [
-        read_task(name, loader, rules, progress)
-        for name, loader in sorted(loaders.items())
-        if name not in absent
-    ]
+    tasks = []
+    for name, loader in sorted(loaders.items()):
+        if name in absent:
+            continue
+        try:
+            tasks.append(read_task(name, loader, rules, progress))
+        except SeenError as error:
+            logger.warning("%s; the task is left out", error)
+            absent.append(name)
     return Tasks(
         pl.concat([pl.DataFrame(schema=IMAGE_SCHEMA), *(task.images for task in tasks)]),
         pl.concat([pl.DataFrame(schema=REJECTED_SCHEMA), *(task.rejected for task in tasks)]),

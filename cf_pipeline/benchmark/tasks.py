@@ -17,6 +17,13 @@ from typing import Any
 import polars as pl
 
 from cf_pipeline.benchmark.task_loaders.loader import Draws, TaskLoader
+from cf_pipeline.benchmark.task_rows import (
+    fewest,
+    n_test_seen,
+    problem_of,
+    wanted,
+    without_small_classes,
+)
 from cf_pipeline.benchmark.task_splits import (
     BY_LOOK,
     DRAWN,
@@ -55,6 +62,14 @@ FACT_SCHEMA: dict[str, Any] = {
     ),
     **dict.fromkeys(("left_out", "told"), pl.List(pl.String)),
 }
+
+
+SEEN = "seen: "
+"""How reasons begin of images that the network of this home was trained or chosen on."""
+
+
+class SeenError(DataError):
+    """So much of a set is what the network was trained on that there is nothing left to ask."""
 
 
 @dataclass(frozen=True)
@@ -110,25 +125,25 @@ def read_task(
 
     Raises:
         ConfigError: the set is not where its settings say.
+        SeenError: what the network was not trained on is no task.
         DataError: it cannot be read, or no image of it; or there are not two classes, a test
             image, and a train image of every class.
     """
-    rows = _wanted(_listed(loader), loader)
+    rows = wanted(_listed(loader), loader)
     where = f"{name} ({loader.folder_read()})"
     usable = rows.filter(pl.col("reason").is_null())
     checked, found = _checked(usable, loader, rules, progress)
-    checked, small = _without_small_classes(checked, _fewest(loader))
+    checked, small = without_small_classes(checked, fewest(loader))
     images = checked.filter(pl.col("reason").is_null())
     rejected = pl.concat([rows.drop_nulls("reason"), checked.drop_nulls("reason")], how="diagonal")
-    if images.is_empty():
-        first = str(rejected["reason"][0]) if len(rejected) else "it lists no image"
-        raise DataError(
-            f"{where}: none of its {len(rows)} rows can be used, the first because: {first}. Check "
-            "the paths in it and the images beside it."
-        )
+    was_seen = rejected["reason"].str.starts_with(SEEN).any()
     images, draws, rule = _split(images, loader.draws(), rules)
-    _check(images, len(rejected), where)
-    n_seen = _n_test_seen(images)
+    problem = _no_image(rejected) if images.is_empty() else problem_of(images, len(rejected))
+    if problem is not None and was_seen:
+        raise SeenError(f"{where}: too much of it is what the network is trained on: {problem}")
+    if problem is not None:
+        raise DataError(f"{where}: {problem}")
+    n_seen = n_test_seen(images)
     if n_seen:
         logger.warning("%s: %d test images look like a train image of its split", name, n_seen)
     facts: dict[str, Any] = {
@@ -157,6 +172,14 @@ def read_task(
     )
 
 
+def _no_image(rejected: pl.DataFrame) -> str:
+    first = str(rejected["reason"][0]) if len(rejected) else "it lists no image"
+    return (
+        f"none of its {len(rejected)} rows can be used, the first because: {first}. Check the "
+        "paths in it and the images beside it."
+    )
+
+
 def _in(schema: dict[str, Any], rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.col(name).cast(kind) for name, kind in schema.items())
 
@@ -165,18 +188,6 @@ def _listed(loader: TaskLoader) -> pl.DataFrame:
     """Rows of a loader, each with a list of labels."""
     rows = loader.read()
     return rows if "labels" in rows.columns else rows.with_columns(labels=pl.concat_list("label"))
-
-
-def _wanted(rows: pl.DataFrame, loader: TaskLoader) -> pl.DataFrame:
-    """Without the labels that are left out; an image that had no other has a reason."""
-    if not loader.leave_out:
-        return rows
-    kept = pl.col("labels").list.set_difference(list(loader.leave_out))
-    emptied = (pl.col("labels").list.len() > 0) & (kept.list.len() == 0)
-    reason = pl.when(emptied & pl.col("reason").is_null()).then(pl.lit("its label is left out"))
-    return rows.with_columns(
-        labels=pl.when(emptied).then("labels").otherwise(kept), reason=reason.otherwise("reason")
-    )
 
 
 def _checked(
@@ -198,7 +209,10 @@ def _checked(
             return None, "placeholder: a server sent it in the place of a picture that is gone"
         digest = hashlib.sha256(content).hexdigest()
         if digest in rules.fitted:
-            return digest, "seen: the same file is a cover that the network is trained or chosen on"
+            return (
+                digest,
+                SEEN + "the same file is a cover that the network is trained or chosen on",
+            )
         return digest, _reason(found[row])
 
     looks = map_covers(look, len(paths), rules.n_threads)
@@ -214,32 +228,6 @@ def _reason(found: CoverInspection) -> str | None:
     return None if found.status == "ok" else f"{found.status}: {found.reason}"
 
 
-def _fewest(loader: TaskLoader) -> int:
-    """Images that a class must have; of draws one more than train takes."""
-    draws = loader.draws()
-    return max(loader.min_per_class, 1 if draws is None else draws.train_per_class + 1)
-
-
-def _without_small_classes(rows: pl.DataFrame, fewest: int) -> tuple[pl.DataFrame, list[str]]:
-    """Rows without the labels of classes of fewer usable images, and which these are."""
-    usable = rows.filter(pl.col("reason").is_null()).explode("labels").drop_nulls("labels")
-    counts = usable.group_by("labels").len().filter(pl.col("len") < fewest)
-    small = dict(counts.sort("labels").iter_rows())
-    if not small:
-        return rows, []
-    kept = pl.col("labels").list.set_difference(list(small))
-    emptied = (pl.col("labels").list.len() > 0) & (kept.list.len() == 0)
-    reason = pl.format(
-        "expected classes of {} images or more, {} has fewer",
-        pl.lit(fewest),
-        pl.col("labels").list.join(", "),
-    )
-    return rows.with_columns(
-        labels=pl.when(emptied).then("labels").otherwise(kept),
-        reason=pl.when(emptied & pl.col("reason").is_null()).then(reason).otherwise("reason"),
-    ), list(small)
-
-
 def _split(
     images: pl.DataFrame, draws: Draws | None, rules: TaskRules
 ) -> tuple[pl.DataFrame, pl.DataFrame, str]:
@@ -252,6 +240,11 @@ def _split(
         components = images["look_component"].to_list()
         sides = split_by_look(labels, components, rules.test_share, rules.seed)
         return images.with_columns(pl.Series("split", sides, dtype=pl.String)), none, BY_LOOK
+    if any(len(of_image) != 1 for of_image in labels):
+        raise DataError(
+            "expected one label an image where train is drawn class by class, some have none or "
+            "several. Give the set a split, or a loader without draws."
+        )
     first = [of_image[0] for of_image in labels]
     of_draws = [drawn_split(ids, first, draws, draw, rules.seed) for draw in range(draws.n)]
     further = [
@@ -260,35 +253,3 @@ def _split(
     ]
     drawn = images.with_columns(pl.Series("split", of_draws[0], dtype=pl.String))
     return drawn, pl.concat([none, *further]), DRAWN
-
-
-def _check(images: pl.DataFrame, n_rejected: int, where: str) -> None:
-    """A probe needs classes to tell apart, all of them in train, and something to score."""
-    train, test = (
-        set(images.filter(split=side)["labels"].explode().drop_nulls())
-        for side in ("train", "test")
-    )
-    turned_away = f"{n_rejected} rows were turned away"
-    if len(train | test) < 2:
-        raise DataError(
-            f"{where}: expected two classes or more, all images are labelled "
-            f"{min(train | test, default='not at all')!r} ({turned_away}). Add images of another "
-            "class."
-        )
-    if test - train:
-        raise DataError(
-            f"{where}: expected a train image of every class, {len(test - train)} have none, "
-            f"the first is {min(test - train)!r} ({turned_away}). Move images to train, leave "
-            "out the column split, or leave such classes out by leave_out."
-        )
-    if not test:
-        raise DataError(
-            f"{where}: expected test images, all {len(images)} are in train ({turned_away}). Add "
-            "images, or raise benchmark.task_test_share."
-        )
-
-
-def _n_test_seen(images: pl.DataFrame) -> int:
-    train = images.filter(pl.col("split") == "train")["look_component"].unique()
-    in_train = pl.col("look_component").is_in(train.implode())
-    return images.filter((pl.col("split") == "test") & in_train).height

@@ -14,8 +14,8 @@ from PIL import Image
 from cf_pipeline.benchmark.task_loaders.labels_csv import LabelsCsv
 from cf_pipeline.benchmark.task_loaders.loader import REPOSITORY, Draws, TaskLoader
 from cf_pipeline.benchmark.task_splits import drawn_split, split_by_look
-from cf_pipeline.benchmark.task_tables import example_images
-from cf_pipeline.benchmark.tasks import TaskRules, read_task
+from cf_pipeline.benchmark.task_tables import example_images, read_tasks
+from cf_pipeline.benchmark.tasks import SeenError, TaskRules, read_task
 from cf_pipeline.errors import ConfigError, DataError
 from cf_pipeline.vision.config import CoversConfig
 
@@ -267,6 +267,17 @@ class TestWhatIsLeftOut:
         assert self.reasons(task)["images/05.png"].startswith("seen: ")
         assert (task.facts["n_used"], task.facts["n_covers"]) == (59, 2)
 
+    @pytest.mark.parametrize("n_left", [0, 1])
+    def test_a_set_that_was_seen_is_absent(self, folder, n_left, caplog):
+        digests = read(folder).images["sha256"].to_list()
+        rules = replace(RULES, fitted=set(digests[n_left:]) - set(digests[:n_left]))
+        with pytest.raises(SeenError, match="what the network is trained on"):
+            read(folder, rules)
+        with caplog.at_level(logging.WARNING):
+            tasks = read_tasks({"toy": LabelsCsv(folder=str(folder))}, rules)
+        assert (tasks.absent, tasks.images.height) == (("toy",), 0)
+        assert "the task is left out" in caplog.text
+
     @pytest.mark.parametrize("content", [b"gone", None])
     def test_placeholders_by_their_hash(self, folder, content):
         place = folder / "images/05.png"
@@ -326,6 +337,11 @@ class TestDraws:
         write(folder, lines_of(folder)[:37])
         with pytest.raises(DataError, match="class 0 has fewer"):
             read_task("toy", Drawn(folder=str(folder)), RULES)
+
+    def test_of_images_with_several_labels_none_are_drawn(self, folder):
+        write(folder, ["path,label", *(f"images/{i:02}.png,a|b" for i in range(60))])
+        with pytest.raises(DataError, match="one label an image where train is drawn"):
+            read_task("toy", Drawn(folder=str(folder), separator="|"), RULES)
 
     def test_another_image_changes_one_place_at_most(self):
         ids, labels = [f"{i}" for i in range(100)], ["a"] * 100
