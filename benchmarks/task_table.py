@@ -3,8 +3,8 @@
     cf-pipeline run --home H --dataset D --recipe talk2015 --budget demo
     python benchmarks/task_table.py --home H H2 H3 --write
 
-A row is a feature set of the one run of a recipe, a column a task by its primary metric on test.
-What is read of a home is kept in docs/results/tasks, the table goes into docs/tasks.md.
+A table is of one data set and task, a row in it a feature set of the one run of a recipe. What is
+read of a home is kept in docs/results/tasks, the tables go into docs/tasks.md.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ PAGE = REPOSITORY / "docs" / "tasks.md"
 RESULTS = REPOSITORY / "docs" / "results" / "tasks"
 MARKS = "<!-- tasks -->", "<!-- end of tasks -->"
 METRICS = ("mean_class_accuracy", "map")
+REFERENCES = (IMAGENET, IMAGENET_LEVELS)
 RIVALS = (IMAGENET, IMAGENET_LEVELS, METACLASS, "random", "color")
 TABLES = ("benchmark_scores", "benchmark_differences")
 
@@ -45,7 +46,7 @@ def read(home: Home, _: int) -> tuple[str, dict[str, Any]]:
     for name in TABLES:
         table = warehouse.frame(name, where=of_model).filter(pl.col("metric").is_in(METRICS))
         if "reference" in table.columns:
-            table = table.filter(reference=IMAGENET)
+            table = table.filter(pl.col("reference").is_in(REFERENCES))
         rows[name] = table.drop("model_version").to_dicts()
     command = ["cf-pipeline", "run", "--recipe", str(choices.recipe)]
     command += ["--budget", str(choices.budget)]
@@ -54,55 +55,50 @@ def read(home: Home, _: int) -> tuple[str, dict[str, Any]]:
 
 
 def table_of(results: Path) -> str:
-    """A table a data set, and the slide with the best of our recipes by its own metrics."""
+    """The slide, and a table for each data set and task."""
     runs = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
-    blocks = []
+    runs.sort(key=lambda run: (run["dataset"], RECIPES.index(run["recipe"])))
+    blocks = [f"The slide, in percent, theirs in brackets:\n\n{_slide(runs)}"]
     for dataset in sorted({run["dataset"] for run in runs}):
-        here = {run["recipe"]: run for run in runs if run["dataset"] == dataset}
-        ordered = [here[recipe] for recipe in RECIPES if recipe in here]
-        blocks.append(f"**`{dataset}`**, mean class accuracy\n\n{_of_dataset(ordered)}")
-        blocks += [
-            f"**The slide, `{dataset}`, `{run['recipe']}`**: percent, theirs in brackets\n\n"
-            f"{markdown(*beside_the_talk(pl.DataFrame(run['benchmark_scores'], **_INFER)))}"
-            for run in ordered
-        ]
+        here = [run for run in runs if run["dataset"] == dataset]
+        tasks = _rows(here[-1], "benchmark_scores")["task"].unique().sort()
+        blocks += [f"**`{dataset}`: `{task}`**\n\n{_of_task(here, task)}" for task in tasks]
     return "\n\n".join(blocks)
 
 
-_INFER: dict[str, Any] = {"infer_schema_length": None}
+def _slide(runs: list[dict[str, Any]]) -> str:
+    """Benchmarks of the slide that have a task, run by run."""
+    titles, rows = [], []
+    for run in runs:
+        titles, told = beside_the_talk(_rows(run, "benchmark_scores"))
+        rows += [[f"`{run['dataset']}`", f"`{run['recipe']}`", *row] for row in told if row[1]]
+    return markdown(["learned from", "recipe", *titles], rows)
 
 
-def _of_dataset(runs: list[dict[str, Any]]) -> str:
-    """Layers of each recipe, then what does not learn from behaviour, each minus ImageNet's."""
-    first = _scores(runs[-1])
-    tasks = first["task"].unique().sort().to_list()
-    titles = ["", *(cell for task in tasks for cell in (f"`{task}`", f"minus `{IMAGENET}`"))]
+def _of_task(runs: list[dict[str, Any]], task: str) -> str:
+    """Layers of each recipe, then what does not learn from behaviour."""
+    titles = ["recipe", "feature set", METRICS[0].replace("_", " ")]
+    titles += [f"minus `{reference}`" for reference in REFERENCES]
     rows = [
-        [f"`{run['recipe']}` `{layer}`", *_cells(run, layer, tasks)]
+        [f"`{run['recipe']}`", f"`{layer}`", *_cells(run, task, layer)]
         for run in runs
         for layer in LAYERS
     ]
-    rows += [[f"`{rival}`", *_cells(runs[-1], rival, tasks)] for rival in RIVALS]
+    rows += [["", f"`{rival}`", *_cells(runs[-1], task, rival)] for rival in RIVALS]
     return markdown(titles, rows)
 
 
-def _cells(run: dict[str, Any], name: str, tasks: list[str]) -> list[str]:
-    scores = _scores(run).filter(feature_set=name)
-    apart = pl.DataFrame(run["benchmark_differences"], **_INFER).filter(
-        feature_set=name, metric=METRICS[0]
-    )
+def _cells(run: dict[str, Any], task: str, name: str) -> list[str]:
+    asked = {"task": task, "feature_set": name, "metric": METRICS[0]}
+    apart = _rows(run, "benchmark_differences").filter(**asked)
     return [
-        cell
-        for task in tasks
-        for cell in (
-            value_cell(scores.filter(task=task)),
-            difference_cell(apart.filter(task=task)),
-        )
+        value_cell(_rows(run, "benchmark_scores").filter(**asked)),
+        *(difference_cell(apart.filter(reference=reference)) for reference in REFERENCES),
     ]
 
 
-def _scores(run: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(run["benchmark_scores"], **_INFER).filter(metric=METRICS[0])
+def _rows(run: dict[str, Any], table: str) -> pl.DataFrame:
+    return pl.DataFrame(run[table], infer_schema_length=None)
 
 
 if __name__ == "__main__":
