@@ -12,6 +12,7 @@ from cf_pipeline.sql import equals
 
 if TYPE_CHECKING:
     from cf_pipeline.baselines.metaclass import MetaClasses
+    from cf_pipeline.baselines.metaclass_config import MetaClassConfig
 
 _EMBEDDINGS: dict[str, Any] = {
     **dict.fromkeys(("task", "image_id"), pl.String),
@@ -41,17 +42,16 @@ def metaclass_tables(stage: Stage) -> tuple[dict[str, pl.DataFrame], dict[str, A
     labelled = images.join(vectors, on=("task", "image_id")).sort("task", "image_id")
     embedded, nodes = [pl.DataFrame(schema=_EMBEDDINGS)], [pl.DataFrame(schema=_NODES)]
     facts: dict[str, Any] = {}
+    config = stage.configuration.baselines.metaclass
     tasks = labelled["task"].unique().sort().to_list()
     progress = stage.progress("tasks")
     for done, task in enumerate(tasks, start=1):
         own = labelled.filter(task=task)
         others = _train_images(labelled, task)
         if others["label"].n_unique() >= 3:
-            learned = _learned(stage, others)
+            learned = _learned(others, config)
             features = indexed(own, "image_id", "features")
-            described = learned.describe(
-                features.vectors, stage.configuration.baselines.metaclass.binary
-            )
+            described = learned.describe(features.vectors, config.binary)
             trained_on = others["task"].unique().sort().to_list()
             embedded.append(
                 pl.DataFrame(
@@ -89,17 +89,12 @@ def _train_images(labelled: pl.DataFrame, task: str) -> pl.DataFrame:
     return named.filter(pl.len().over("label") > 1).sort("id")
 
 
-def _learned(stage: Stage, others: pl.DataFrame) -> MetaClasses:
+def _learned(others: pl.DataFrame, config: MetaClassConfig) -> MetaClasses:
     from cf_pipeline.baselines.metaclass import learn_metaclasses
     from cf_pipeline.vectors import indexed
 
     vectors = indexed(others, "id", "features")
-    return learn_metaclasses(
-        vectors.ids,
-        others["label"].to_list(),
-        vectors.vectors,
-        stage.configuration.baselines.metaclass,
-    )
+    return learn_metaclasses(vectors.ids, others["label"].to_list(), vectors.vectors, config)
 
 
 def _nodes(task: str, learned: MetaClasses) -> pl.DataFrame:
