@@ -8,6 +8,7 @@ from cf_pipeline.benchmark.primary import is_primary
 from cf_pipeline.benchmark.report import HEADLINE
 from cf_pipeline.verdict import Verdict, check
 
+_SHOWN = 8
 _OF_MODELS = """
     select s.*, t.trained_at, s.model_version = $scope as is_new
     from {table} s join trained_cnn t using (model_version)
@@ -53,7 +54,8 @@ def _verdict(scores: pl.DataFrame, keys: tuple[str, ...]) -> Verdict:
     facts: dict[str, float | int | str] = {"n_compared": pairs.height, "n_fell": fell.height}
     if pairs.is_empty():
         return Verdict(True, "No model before this one was scored on the same.", facts)
-    model = str(pairs["model_version_before"][0])
+    # How it begins: a whole version in a record would keep the model's files from going.
+    model = str(pairs["model_version_before"][0])[:_SHOWN]
     if fell.is_empty():
         return Verdict(True, f"No score fell below its interval with model {model}.", facts)
     said = "; ".join(
