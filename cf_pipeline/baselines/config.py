@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cf_pipeline.baselines.color import Color
 from cf_pipeline.baselines.feature_set import ChosenFeatureSet
 from cf_pipeline.baselines.imagenet import ImageNet
-from cf_pipeline.baselines.metaclass_config import MetaClassConfig
+from cf_pipeline.baselines.metaclass_config import MetaClass
 from cf_pipeline.baselines.untrained import Random
 from cf_pipeline.benchmark.feature_sets import METACLASS
 from cf_pipeline.vision.objectives.objective import Objective
@@ -25,8 +25,8 @@ class BaselinesConfig(BaseModel):
         default_factory=Random, description="The network that is trained, before it is."
     )
     color: Color = Field(default_factory=Color, description="RGB histograms.")
-    metaclass: MetaClassConfig = Field(
-        default_factory=MetaClassConfig,
+    metaclass: MetaClass = Field(
+        default_factory=MetaClass,
         description="What classifiers of other labelled tasks' classes say of an image.",
     )
     extra: tuple[ChosenFeatureSet, ...] = Field(

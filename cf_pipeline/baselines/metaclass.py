@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cf_pipeline.baselines.metaclass_config import MetaClassConfig
+from cf_pipeline.baselines.metaclass_config import MetaClass
 from cf_pipeline.benchmark.logistic import Problem, along, fit_path, principal_axes
 from cf_pipeline.benchmark.workers import Workers, workers
 from cf_pipeline.errors import DataError
@@ -69,7 +69,7 @@ class MetaClasses:
 
 
 def learn_metaclasses(
-    image_ids: Sequence[str], labels: Sequence[str], features: Matrix, config: MetaClassConfig
+    image_ids: Sequence[str], labels: Sequence[str], features: Matrix, config: MetaClass
 ) -> MetaClasses:
     """Learn from labelled images.
 

@@ -12,7 +12,7 @@ from cf_pipeline.sql import equals
 
 if TYPE_CHECKING:
     from cf_pipeline.baselines.metaclass import MetaClasses
-    from cf_pipeline.baselines.metaclass_config import MetaClassConfig
+    from cf_pipeline.baselines.metaclass_config import MetaClass
 
 _EMBEDDINGS: dict[str, Any] = {
     **dict.fromkeys(("task", "image_id"), pl.String),
@@ -89,7 +89,7 @@ def _train_images(labelled: pl.DataFrame, task: str) -> pl.DataFrame:
     return named.filter(pl.len().over("label") > 1).sort("id")
 
 
-def _learned(others: pl.DataFrame, config: MetaClassConfig) -> MetaClasses:
+def _learned(others: pl.DataFrame, config: MetaClass) -> MetaClasses:
     from cf_pipeline.baselines.metaclass import learn_metaclasses
     from cf_pipeline.vectors import indexed
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cf_pipeline.baselines.metaclass import Node, label_tree, learn_metaclasses
-from cf_pipeline.baselines.metaclass_config import MetaClassConfig
+from cf_pipeline.baselines.metaclass_config import MetaClass
 from cf_pipeline.errors import DataError
 
-CONFIG = MetaClassConfig()
+CONFIG = MetaClass()
 KINDS = {"cat": 0, "dog": 0, "wolf": 0, "car": 1, "bus": 1, "oak": 2}
 """Classes and which of three things they share."""
 
@@ -99,7 +99,7 @@ class TestFeatures:
         assert np.allclose(again.describe(features), learned.describe(features), atol=0.02)
 
     def test_of_a_large_class_some_images_are_taken(self, world):
-        few = learn_metaclasses(*world, MetaClassConfig(most_per_class=10))
+        few = learn_metaclasses(*world, MetaClass(most_per_class=10))
         assert few.classes == tuple(sorted(KINDS))
         assert not np.allclose(few.mean, world[2].mean(axis=0))
 

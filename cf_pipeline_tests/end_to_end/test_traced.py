@@ -31,6 +31,7 @@ from cf_pipeline.storage.tables import ASSET_OF
 from cf_pipeline.synthetic.config import PlantedConfig
 from cf_pipeline.synthetic.planted import plant
 from cf_pipeline_tests.end_to_end.planted_run import small_choices
+from cf_pipeline_tests.end_to_end.test_layouts import shuffled
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +158,11 @@ def watched(place: Path) -> Watched:
     """The planted graph, run once."""
     home = Home(place / "home")
     home.create()
-    small_choices(plant(place / "world", WORLD)).write(home.config_path)
+    # Of one task alone nothing is learned for another.
+    shuffled(place / "shuffled")
+    chosen = small_choices(plant(place / "world", WORLD))
+    chosen = chosen.with_assignments([f"benchmark.tasks.shuffled={place / 'shuffled'}"])
+    chosen.write(home.config_path)
     watched = Watched(resolve(Choices.read(home.config_path)))
     make = assets.make
 
