@@ -52,7 +52,7 @@ def task_panel(rows: pl.DataFrame, classes: pl.DataFrame) -> TaskPanel:
     """
     task, metric = str(rows["measure"][0]).split(", ")
     row = rows.row(0, named=True)
-    notes = rows.drop_nulls("note").select("name", "note")
+    notes = rows.drop_nulls("note").group_by("note", maintain_order=True).agg("name")
     own = classes.filter(task=task, metric=_OF_CLASS[metric])
     sides = own.filter(feature_set=COLLABORATIVE).join(
         own.filter(feature_set=IMAGENET), on="class", suffix="_theirs"
@@ -67,7 +67,7 @@ def task_panel(rows: pl.DataFrame, classes: pl.DataFrame) -> TaskPanel:
     ours, theirs = pl.col("value"), pl.col("value_theirs")
     return TaskPanel(
         of_set=_of_set(row),
-        notes=tuple(f"{name}: {note}" for name, note in notes.iter_rows()),
+        notes=tuple(f"{', '.join(names)}: {note}" for note, names in notes.iter_rows()),
         metric=_OF_CLASS[metric].replace("_", " "),
         ahead=_rows(apart.filter(ours > theirs).tail(N_CLASSES).reverse()),
         behind=_rows(apart.filter(ours < theirs).head(N_CLASSES)),
