@@ -161,7 +161,15 @@ def benchmark_tasks(stage: Stage) -> Output:
 @stage_asset(
     group="benchmark",
     parents=("benchmark_tasks", "trained_cnn", "covers", "user_embeddings"),
-    reads=("baselines", "vision.backbone", "vision.image_size", "vision.fit"),
+    reads=(
+        "baselines.imagenet",
+        "baselines.random",
+        "baselines.color",
+        "baselines.extra",
+        "vision.backbone",
+        "vision.image_size",
+        "vision.fit",
+    ),
     runs=("vision.objective",),
     outside=fingerprints.of_imagenet_weights,
     kinds=("pytorch",),
