@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from cf_pipeline.baselines.metaclass_config import MetaClass
+from cf_pipeline.benchmark.features import standardization
 from cf_pipeline.benchmark.logistic import Problem, along, fit_path, principal_axes
 from cf_pipeline.benchmark.workers import Workers, workers
 from cf_pipeline.errors import DataError
@@ -94,10 +95,7 @@ def learn_metaclasses(
             "labelled tasks to benchmark.tasks."
         )
     y, rank, chosen = np.searchsorted(names, classes[y[usable]]), rank[usable], features[usable]
-    mean = chosen.mean(axis=0, dtype=np.float64)
-    deviation = chosen.std(axis=0, dtype=np.float64)
-    constant = deviation <= 1e-7 * np.abs(mean)
-    scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+    mean, scale = standardization(chosen)
     x = torch.from_numpy(((chosen - mean) * scale).astype(np.float32))
     with workers() as by:
         basis, variances = principal_axes(x, by)

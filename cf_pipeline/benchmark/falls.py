@@ -8,7 +8,6 @@ from cf_pipeline.benchmark.primary import is_primary
 from cf_pipeline.benchmark.report import HEADLINE
 from cf_pipeline.verdict import Verdict, check
 
-_SHOWN = 8
 _OF_MODELS = """
     select s.*, t.trained_at, s.model_version = $scope as is_new
     from {table} s join trained_cnn t using (model_version)
@@ -27,7 +26,9 @@ def task_scores_did_not_fall(scores: pl.DataFrame) -> Verdict:
         scores: rows of `benchmark_scores` of all models up to the new one, with `trained_at` and
             `is_new`.
     """
-    told = scores.filter(is_primary()).with_columns(measure=pl.format("{}, {}", "task", "metric"))
+    told = scores.filter(is_primary("model_version")).with_columns(
+        measure=pl.format("{}, {}", "task", "metric")
+    )
     return _verdict(told, ("measure", "feature_set", "n_used", "n_test"))
 
 
@@ -54,8 +55,7 @@ def _verdict(scores: pl.DataFrame, keys: tuple[str, ...]) -> Verdict:
     facts: dict[str, float | int | str] = {"n_compared": pairs.height, "n_fell": fell.height}
     if pairs.is_empty():
         return Verdict(True, "No model before this one was scored on the same.", facts)
-    # How it begins: a whole version in a record would keep the model's files from going.
-    model = str(pairs["model_version_before"][0])[:_SHOWN]
+    model = pairs["model_version_before"][0]
     if fell.is_empty():
         return Verdict(True, f"No score fell below its interval with model {model}.", facts)
     said = "; ".join(

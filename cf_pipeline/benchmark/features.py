@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from cf_pipeline.benchmark.feature_sets import feature_set
+from cf_pipeline.metrics.ranking import Floats
 from cf_pipeline.vectors import IndexedVectors, Matrix, unit_norm
 
 Form = Literal["plain", "centred", "whitened"]
@@ -17,6 +18,18 @@ Form = Literal["plain", "centred", "whitened"]
 WHITENING_FLOOR = 0.01
 """Added to every variance, in units of their mean: directions that hardly vary on train are not
 blown up into noise."""
+
+
+def standardization(train: Matrix) -> tuple[Floats, Floats]:
+    """What to subtract of features, and then to multiply by: mean 0 and deviation 1 on train.
+
+    A constant feature becomes 0 there. Shape (n_train, d) to (d,) and (d,).
+    """
+    mean = train.mean(axis=0, dtype=np.float64)
+    deviation = train.std(axis=0, dtype=np.float64)
+    # Rounding leaves a constant float32 feature a deviation of the order of its last bit.
+    constant = deviation <= 1e-7 * np.abs(mean)
+    return mean, np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
 
 
 def centred(train: Matrix, vectors: Matrix) -> Matrix:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from cf_pipeline.benchmark.features import standardization
 from cf_pipeline.benchmark.logistic import Fit, Problem, along, fit_path, principal_axes
 from cf_pipeline.benchmark.workers import Workers, workers
 from cf_pipeline.errors import DataError
@@ -160,12 +161,7 @@ def _positives(labels: Labels, classes: tuple[str, ...]) -> Flags:
 
 
 def _standardized(train: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean 0 and deviation 1 on train; a constant feature becomes 0 there."""
-    mean = train.mean(axis=0, dtype=np.float64)
-    deviation = train.std(axis=0, dtype=np.float64)
-    # Rounding leaves a constant float32 feature a deviation of the order of its last bit.
-    constant = deviation <= 1e-7 * np.abs(mean)
-    scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+    mean, scale = standardization(train)
     return ((train - mean) * scale).astype(np.float32), ((test - mean) * scale).astype(np.float32)
 
 

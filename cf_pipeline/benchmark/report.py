@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cf_pipeline.benchmark.feature_sets import LATENT_FACTORS, ordered
 from cf_pipeline.benchmark.primary import is_primary
+from cf_pipeline.benchmark.task_splits import SPLIT_WORDS
 
 if TYPE_CHECKING:
     from cf_pipeline.benchmark.similarity import SimilarityTables
@@ -63,6 +65,32 @@ def task_table(scores: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
         for name in ordered(here["feature_set"].unique().to_list())
     ]
     return ["feature set", *(f"{task}, {metric}" for task, metric in metrics.items())], rows
+
+
+def told_of_set(row: Mapping[str, Any]) -> str:
+    """What became of a labelled set, from one of its scores; empty if an earlier release scored.
+
+    `80,000 images listed, 77,600 found, 77,600 used; split by its makers`, and draws and variant.
+    """
+    if row["n_used"] is None:
+        return ""
+    draws = f", {row['n_draws']} times" if row["n_draws"] > 1 else ""
+    variant = f"; {row['variant']}" if row["variant"] else ""
+    return (
+        f"{row['n_listed']:,} images listed, {row['n_found']:,} found, {row['n_used']:,} used; "
+        f"{SPLIT_WORDS[row['split_rule']]}{draws}{variant}"
+    )
+
+
+def notes_of(rows: pl.DataFrame, name: str) -> tuple[str, ...]:
+    """Notes of scores, each once after all whose they are.
+
+    Args:
+        rows: `note`, and a column with the feature set.
+        name: of that column.
+    """
+    notes = rows.drop_nulls("note").group_by("note", maintain_order=True).agg(name)
+    return tuple(f"{', '.join(names)}: {note}" for note, names in notes.iter_rows())
 
 
 def pooled_boards(pooled: pl.DataFrame) -> list[tuple[str, list[str], list[list[str]]]]:

@@ -26,7 +26,7 @@ SCORES_SCHEMA = {
     "n_groups": pl.Int64,
     **dict.fromkeys(("n_listed", "n_found", "n_used", "n_draws"), pl.Int64),
     "deviation": pl.Float64,
-    **dict.fromkeys(("variant", "split_rule", "note"), pl.String),
+    **dict.fromkeys(("task", "metric", "variant", "split_rule", "note"), pl.String),
 }
 """A row a score. The last columns are of labelled tasks; docs/evaluation.md has them all."""
 _PAIRED = ("similarity_differences", "benchmark_differences")

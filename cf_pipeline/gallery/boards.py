@@ -38,9 +38,7 @@ def all_boards(
         primary: the measure of similarity that is read first.
         classes: rows of `benchmark_classes` of that model.
     """
-    words = pl.col("measure").str.split(", ")
-    named = scores.with_columns(task=words.list.first(), metric=words.list.last())
-    shown = named.filter(
+    shown = scores.filter(
         pl.col("split").is_null() | (pl.col("split") == "test"),
         (pl.col("benchmark") != "probe") | is_primary(),
     )
@@ -70,7 +68,7 @@ def _board(kind: str, rows: pl.DataFrame, first: str | None) -> Board:
     measure = str(rows["measure"][0])
     return Board(
         _title(kind, measure, rows),
-        str(rows["metric"][0]),
+        str(rows["metric"][0]) if kind == "probe" else measure,
         IMAGENET if rows["reference"].is_not_null().any() else None,
         tuple(_row(kind, row) for row in rows.iter_rows(named=True)),
         is_first=first in (None, measure),
@@ -84,8 +82,7 @@ def _title(kind: str, measure: str, rows: pl.DataFrame) -> str:
     if kind == "similarity":
         return f"{measure}, test, {n} queries of {_most(rows, 'n_groups')} groups"
     if kind == "probe":
-        task, metric = measure.split(", ")
-        return f"{task}: {metric} of a linear probe, {n} images scored"
+        return f"{rows['task'][0]}: {rows['metric'][0]} of a linear probe, {n} images scored"
     return f"{measure}, test, {n} users"
 
 

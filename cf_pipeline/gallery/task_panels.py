@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cf_pipeline.benchmark.feature_sets import COLLABORATIVE, IMAGENET
-from cf_pipeline.benchmark.task_splits import SPLIT_WORDS
+from cf_pipeline.benchmark.report import notes_of, told_of_set
 
 N_CLASSES = 6
 """Classes at each end."""
@@ -50,10 +50,9 @@ def task_panel(rows: pl.DataFrame, classes: pl.DataFrame) -> TaskPanel:
         rows: of SCORES_SCHEMA, of one labelled task and its primary metric.
         classes: rows of `benchmark_classes` of the same model.
     """
-    task, metric = str(rows["measure"][0]).split(", ")
     row = rows.row(0, named=True)
-    notes = rows.drop_nulls("note").group_by("note", maintain_order=True).agg("name")
-    own = classes.filter(task=task, metric=_OF_CLASS[metric])
+    metric = _OF_CLASS[row["metric"]]
+    own = classes.filter(task=row["task"], metric=metric)
     sides = own.filter(feature_set=COLLABORATIVE).join(
         own.filter(feature_set=IMAGENET), on="class", suffix="_theirs"
     )
@@ -66,22 +65,11 @@ def task_panel(rows: pl.DataFrame, classes: pl.DataFrame) -> TaskPanel:
     )
     ours, theirs = pl.col("value"), pl.col("value_theirs")
     return TaskPanel(
-        of_set=_of_set(row),
-        notes=tuple(f"{', '.join(names)}: {note}" for note, names in notes.iter_rows()),
-        metric=_OF_CLASS[metric].replace("_", " "),
+        of_set=told_of_set(row),
+        notes=notes_of(rows, "name"),
+        metric=metric.replace("_", " "),
         ahead=_rows(apart.filter(ours > theirs).tail(N_CLASSES).reverse()),
         behind=_rows(apart.filter(ours < theirs).head(N_CLASSES)),
-    )
-
-
-def _of_set(row: dict[str, object]) -> str:
-    if row["n_used"] is None:  # scored by an earlier release
-        return ""
-    variant = f"{row['variant']}. " if row["variant"] else ""
-    draws = f", {row['n_draws']} draws" if row["n_draws"] != 1 else ""
-    return (
-        f"{variant}{row['n_listed']:,} images listed, {row['n_found']:,} found, "
-        f"{row['n_used']:,} used; {SPLIT_WORDS[str(row['split_rule'])]}{draws}."
     )
 
 

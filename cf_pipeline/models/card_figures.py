@@ -14,10 +14,11 @@ from cf_pipeline.benchmark.report import (
     cold_start_board,
     difference_cell,
     markdown,
+    notes_of,
     task_table,
+    told_of_set,
     value_cell,
 )
-from cf_pipeline.benchmark.task_splits import SPLIT_WORDS
 from cf_pipeline.models.lineage import Lineage
 from cf_pipeline.models.misplaced import MIN_COVERS, Misplaced
 from cf_pipeline.sources.dataset import Dataset
@@ -130,15 +131,9 @@ def _task_notes(probe: pl.DataFrame) -> list[str]:
     lines = []
     for of_task in probe.filter(is_primary()).partition_by("task", maintain_order=True):
         row = of_task.row(0, named=True)
-        if row["n_listed"] is None:  # scored by an earlier release
-            continue
-        variant = f" ({row['variant']})" if row["variant"] else ""
-        lines.append(
-            f"- `{row['task']}`{variant}: {row['n_listed']:,} listed, {row['n_found']:,} found, "
-            f"{row['n_used']:,} used, {row['n_test']:,} scored; {SPLIT_WORDS[row['split_rule']]}"
-        )
-        notes = of_task.drop_nulls("note").select("feature_set", "note")
-        lines += [f"    - `{name}`: {note}" for name, note in notes.iter_rows()]
+        if of_set := told_of_set(row):
+            lines.append(f"- `{row['task']}`: {of_set}; {row['n_test']:,} scored")
+            lines += [f"    - {note}" for note in notes_of(of_task, "feature_set")]
     return ["\n".join(lines)] if lines else []
 
 

@@ -34,7 +34,7 @@ def score_history(home: Home) -> pl.DataFrame:
         )
         parts.append(similar)
     if warehouse.has("benchmark_scores"):
-        probes = warehouse.frame("benchmark_scores").filter(is_primary())
+        probes = warehouse.frame("benchmark_scores").filter(is_primary("model_version"))
         parts.append(probes.with_columns(measure=pl.format("{}, {}", "task", "metric")))
     if not parts:
         raise DataError(f"no score in {home.path} yet. Run cf-pipeline run first.")

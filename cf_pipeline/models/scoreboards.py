@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import polars as pl
 
 from cf_pipeline.benchmark.feature_sets import USER_TABLE
 from cf_pipeline.benchmark.inputs import frozen_set
-from cf_pipeline.benchmark.report import difference_cell, value_cell
+from cf_pipeline.benchmark.report import difference_cell, notes_of, told_of_set, value_cell
 from cf_pipeline.benchmark.scoreboard import BENCHMARKS, score_rows
 from cf_pipeline.benchmark.talk import beside_the_talk
-from cf_pipeline.benchmark.task_splits import SPLIT_WORDS
 from cf_pipeline.models.catalogue import current_model, model_meant, warehouse_of
 from cf_pipeline.sql import equals
 from cf_pipeline.storage.home import Home
@@ -108,8 +105,8 @@ def _board(here: pl.DataFrame) -> TextBoard:
     split: str | None = here["split"][0]
     n, groups = (max(here[count].drop_nulls(), default=None) for count in ("n", "n_groups"))
     asked = f"{n} {_COUNTED[benchmark]}" + (f" of {groups} groups" if groups is not None else "")
-    if here["n_used"][0] is not None:
-        asked += _of_set(here.row(0, named=True))
+    if of_set := told_of_set(here.row(0, named=True)):
+        asked += f" scored; {of_set}"
     of_split = f", {split}" if split is not None else ""
     titles = ["feature set" if benchmark != "factors" else "model", measure]
     reference = here["reference"].drop_nulls()
@@ -123,19 +120,8 @@ def _board(here: pl.DataFrame) -> TextBoard:
             apart = row.select("difference", low="difference_low", high="difference_high")
             cells.append(difference_cell(apart))
         rows.append(cells)
-    notes = here.drop_nulls("note").group_by("note", maintain_order=True).agg("name")
-    said = tuple(f"{', '.join(names)}: {note}" for note, names in notes.iter_rows())
-    return TextBoard(f"{_TITLES[benchmark]}{of_split} ({asked})", titles, rows, said)
-
-
-def _of_set(row: Mapping[str, Any]) -> str:
-    """What became of a labelled set."""
-    variant = f"; {row['variant']}" if row["variant"] else ""
-    draws = f", {row['n_draws']} times" if row["n_draws"] > 1 else ""
-    return (
-        f" of {row['n_used']:,} used, {row['n_found']:,} found, {row['n_listed']:,} listed"
-        f"{variant}; {SPLIT_WORDS[row['split_rule']]}{draws}"
-    )
+    title = f"{_TITLES[benchmark]}{of_split} ({asked})"
+    return TextBoard(title, titles, rows, notes_of(here, "name"))
 
 
 def talk_board(scores: pl.DataFrame) -> TextBoard | None:
@@ -147,11 +133,7 @@ def talk_board(scores: pl.DataFrame) -> TextBoard | None:
     probes = scores.filter(benchmark="probe")
     if probes.is_empty():
         return None
-    parts = pl.col("measure").str.split(", ")
-    named = probes.with_columns(
-        task=parts.list.first(), metric=parts.list.last(), feature_set="name"
-    )
-    titles, rows = beside_the_talk(named)
+    titles, rows = beside_the_talk(probes.rename({"name": "feature_set"}))
     return TextBoard(
         "The talk's last slide in percent, theirs in brackets", titles, rows, (THEIRS,)
     )

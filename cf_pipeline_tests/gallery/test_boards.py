@@ -128,7 +128,7 @@ def test_below_a_labelled_task_stands_what_became_of_it() -> None:
     assert (shapes.measure, tags.measure) == ("mean_class_accuracy", "map")
     assert shapes.reference == "imagenet"
     assert shapes.panel is not None
-    assert shapes.panel.of_set == ("1,200 images listed, 1,100 found, 1,000 used; split by look.")
+    assert shapes.panel.of_set == ("1,200 images listed, 1,100 found, 1,000 used; split by look")
     assert shapes.panel.notes == ("imagenet: its makers were told",)
     assert [(row.name, row.ours, row.n_test) for row in shapes.panel.ahead] == [("disc", 0.8, 9)]
     assert [row.name for row in shapes.panel.behind] == ["line", "star"]

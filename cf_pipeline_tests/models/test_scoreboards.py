@@ -11,7 +11,10 @@ from cf_pipeline.models.score_history import history_boards, score_history
 from cf_pipeline.models.scoreboards import boards, scores_of, talk_board
 from cf_pipeline_tests.models.trained_home import DIFFERENCES, TrainedHome, empty
 
-PROBED = "Linear probe (3 images of 1,800 used, 1,900 found, 2,000 listed; split by look, 5 times)"
+PROBED = (
+    "Linear probe (3 images scored; 2,000 images listed, 1,900 found, 1,800 used; split by look, "
+    "5 times)"
+)
 
 
 def score_similarity(home: TrainedHome, model: str) -> None:
@@ -141,7 +144,7 @@ def test_nothing_was_trained(trained: TrainedHome) -> None:
 def test_the_talks_table_stands_beside_ours_and_says_whose_is_whose() -> None:
     rows = pl.DataFrame(
         [
-            ("probe", f"{task}, {metric}", name, value)
+            ("probe", task, metric, name, value)
             for task, metric, value in (
                 ("wikiart7", "map", 0.5),
                 ("wikipaintings", "map", 0.4),
@@ -150,7 +153,7 @@ def test_the_talks_table_stands_beside_ours_and_says_whose_is_whose() -> None:
             )
             for name in ("collaborative", "imagenet")
         ],
-        schema=["benchmark", "measure", "name", "value"],
+        schema=["benchmark", "task", "metric", "name", "value"],
         orient="row",
     )
     board = talk_board(rows)

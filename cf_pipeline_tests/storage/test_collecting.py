@@ -158,6 +158,16 @@ def test_old_versions_go_with_their_rows_and_folders(models: Models) -> None:
     collect(models.warehouse, models.artifacts, planned)  # what is gone already is no error
 
 
+def test_what_a_check_said_of_a_model_keeps_nothing(models: Models) -> None:
+    old, newest = (models.train(seed) for seed in range(2))
+    said = {"checks": {"fell": {"message": f"Worse than model {old}."}}}
+    places = "SELECT 'p' AS project_id, 0.5::FLOAT AS x, 0.5::FLOAT AS y"
+    row = f"SELECT '{newest}' AS model_version, 'a' AS artifact, 1 AS n_covers, 8 AS n_bytes"
+    record = models.draft("gallery", metadata=said)
+    models.warehouse.publish(record, Write({"gallery": row, "cover_map": places}))
+    assert plan(models.warehouse, models.artifacts, keep=()).folders == (models.folder(old),)
+
+
 def test_what_is_promoted_compared_newest_or_an_input_stays(models: Models) -> None:
     names = ["going", "champion", "best", "reference", "start", "embedded", "newest"]
     made = {name: models.train(seed, embedded=name == "embedded") for seed, name in
