@@ -159,8 +159,8 @@ def benchmark_tasks(stage: Stage) -> Output:
 
 
 @stage_asset(
-    group="benchmark",
-    parents=("benchmark_tasks", "trained_cnn", "covers", "user_embeddings"),
+    group="baselines",
+    parents=("benchmark_tasks", "covers", "user_embeddings"),
     reads=(
         "baselines.imagenet",
         "baselines.random",
@@ -170,13 +170,27 @@ def benchmark_tasks(stage: Stage) -> Output:
         "vision.image_size",
         "vision.fit",
     ),
-    runs=("vision.objective",),
     outside=fingerprints.of_imagenet_weights,
     kinds=("pytorch",),
     needs_covers=True,
 )
+def task_baseline_embeddings(stage: Stage) -> Output:
+    """Labelled images by every feature set that no model of ours has a part in."""
+    from cf_pipeline.models.task_features import task_baselines
+
+    table, n_computed = task_baselines(stage)
+    return Output({"task_baseline_embeddings": table}, {"images_embedded": n_computed})
+
+
+@stage_asset(
+    group="benchmark",
+    parents=("benchmark_tasks", "trained_cnn"),
+    runs=("vision.backbone", "vision.objective"),
+    kinds=("pytorch",),
+    needs_covers=True,
+)
 def task_embeddings(stage: Stage) -> Output:
-    """Every feature set of every labelled image."""
+    """Labelled images by the network: its features, and the places that it predicts."""
     from cf_pipeline.models.task_features import task_features
 
     model = stage.version("trained_cnn")
@@ -186,7 +200,7 @@ def task_embeddings(stage: Stage) -> Output:
 
 @stage_asset(
     group="baselines",
-    parents=("benchmark_tasks", "task_embeddings", "trained_cnn"),
+    parents=("benchmark_tasks", "task_baseline_embeddings"),
     reads=("baselines.metaclass",),
     kinds=("pytorch",),
     needs_covers=True,
@@ -200,7 +214,13 @@ def metaclass_embeddings(stage: Stage) -> Output:
 
 @stage_asset(
     group="benchmark",
-    parents=("benchmark_tasks", "task_embeddings", "metaclass_embeddings", "trained_cnn"),
+    parents=(
+        "benchmark_tasks",
+        "task_embeddings",
+        "task_baseline_embeddings",
+        "metaclass_embeddings",
+        "trained_cnn",
+    ),
     reads=("benchmark.n_resamples", "benchmark.seed", "vision.backbone"),
     checks=(falls.task_scores_did_not_fall,),
     kinds=("pytorch",),

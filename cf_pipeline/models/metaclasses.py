@@ -36,9 +36,8 @@ def metaclass_tables(stage: Stage) -> tuple[dict[str, pl.DataFrame], dict[str, A
     from cf_pipeline.vectors import indexed
 
     images = stage.frame("benchmark_tasks", "task", "image_id", "sha256", "label", "split")
-    ours = equals("model_version", stage.version("trained_cnn"))
-    where = f"{ours} and {equals('feature_set', IMAGENET)}"
-    vectors = stage.frame("task_embeddings", "task", "image_id", "features", where=where)
+    where = equals("feature_set", IMAGENET)
+    vectors = stage.frame("task_baseline_embeddings", "task", "image_id", "features", where=where)
     labelled = images.join(vectors, on=("task", "image_id")).sort("task", "image_id")
     embedded, nodes = [pl.DataFrame(schema=_EMBEDDINGS)], [pl.DataFrame(schema=_NODES)]
     facts: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -25,80 +26,69 @@ if TYPE_CHECKING:
 OURS = ("collaborative", "predicted_factors")
 
 
+_COLUMNS = ("task", "image_id", "feature_set", "sha256", "features")
+
+
 def task_features(stage: Stage, model: str) -> tuple[pl.DataFrame, int]:
-    """Rows of task_embeddings for every feature set, and how many images were computed."""
+    """Rows of task_embeddings by one model, and how many images were computed."""
+    extractors: dict[tuple[str, ...], Extract] = {
+        OURS: lambda paths: model_extractor(stage, "images, ours", model)(paths)
+    }
+    table, n_computed = _embedded(stage, extractors, where=equals("model_version", model))
+    return table.with_columns(model_version=pl.lit(model)), n_computed
+
+
+def task_baselines(stage: Stage) -> tuple[pl.DataFrame, int]:
+    """Rows of task_baseline_embeddings, and how many images were computed."""
+    network = stage.configuration.baselines.imagenet
+    extractors: dict[tuple[str, ...], Extract] = {
+        (simple.name,): extractor(stage, simple, "images")
+        for simple in simple_sets(stage.configuration)
+    }
+    extractors[IMAGENET, IMAGENET_LEVELS] = lambda paths: network.last_and_levels(
+        paths, execution(stage), stage.progress("images, imagenet")
+    )
+    table, n_computed = _embedded(stage, extractors)
+    return pl.concat([table, _brought(stage)]), n_computed
+
+
+def _embedded(
+    stage: Stage, extractors: Mapping[tuple[str, ...], Extract], where: str | None = None
+) -> tuple[pl.DataFrame, int]:
+    """Every labelled image by feature sets that are computed together; what is known is kept."""
     from cf_pipeline.vision.embedding import embed_changed
 
     images = stage.frame("benchmark_tasks", "task", "image_id", "sha256", "path")
-    if images.is_empty():
-        return pl.DataFrame(schema=_SCHEMA), 0
-    parts, n_computed = [], 0
-    for names, extract in _extractors(stage, model).items():
-        table, n = embed_changed(images, _known(stage, names, model), names, extract)
+    parts, n_computed = [pl.DataFrame(schema=_SCHEMA)], 0
+    for names, extract in extractors.items() if images.height else ():
+        rows = stage.previous_rows("sha256", "feature_set", "features", where=where)
+        known = None if rows is None else side_by_side(rows, names)
+        table, n = embed_changed(images, known, names, extract)
         n_computed += n
+        features = (pl.col(name).cast(pl.List(pl.Float32)).alias("features") for name in names)
         parts += [
-            table.select(
-                "task",
-                "image_id",
-                "sha256",
-                feature_set=pl.lit(name),
-                model_version=pl.lit(model),
-                features=pl.col(name).cast(pl.List(pl.Float32)),
-            )
-            for name in names
+            table.with_columns(vectors, feature_set=pl.lit(name)).select(_COLUMNS)
+            for name, vectors in zip(names, features, strict=True)
         ]
-    brought = _brought(stage, images).with_columns(model_version=pl.lit(model))
-    return pl.concat([*parts, brought.select(parts[0].columns)]), n_computed
+    return pl.concat(parts), n_computed
 
 
 _SCHEMA: dict[str, Any] = {
-    **dict.fromkeys(("task", "image_id", "sha256", "feature_set", "model_version"), pl.String),
+    **dict.fromkeys(_COLUMNS[:-1], pl.String),
     "features": pl.List(pl.Float32),
 }
 
 
-def _brought(stage: Stage, images: pl.DataFrame) -> pl.DataFrame:
+def _brought(stage: Stage) -> pl.DataFrame:
     """Vectors that the user brings, of tasks whose every image is a cover that has one."""
+    images = stage.frame("benchmark_tasks", "task", "image_id", "sha256")
     covers = stage.frame("covers", "project_id", "sha256").drop_nulls().unique("sha256")
     vectors = stage.frame("user_embeddings", "project_id", "feature_set", "features")
-    found = (
-        images
-        .select("task", "image_id", "sha256")
-        .join(covers, on="sha256")
-        .join(vectors, on="project_id")
-        .with_columns(pl.col("features").cast(pl.List(pl.Float32)))
-    )
+    found = images.join(covers, on="sha256").join(vectors, on="project_id")
     n_images = images.group_by("task").agg(n_images=pl.len())
     whole = pl.len().over("task", "feature_set") == pl.col("n_images")
-    return found.join(n_images, on="task").filter(whole)
-
-
-def _extractors(stage: Stage, model: str) -> dict[tuple[str, ...], Extract]:
-    """Feature sets that are computed together to what computes them."""
-    network = stage.configuration.baselines.imagenet
-    return {
-        (IMAGENET, IMAGENET_LEVELS): lambda paths: network.last_and_levels(
-            paths, execution(stage), stage.progress("images, imagenet")
-        ),
-        **{
-            (simple.name,): extractor(stage, simple, "images")
-            for simple in simple_sets(stage.configuration)
-        },
-        OURS: model_extractor(stage, "images, ours", model),
-    }
-
-
-def _known(stage: Stage, names: tuple[str, ...], model: str) -> pl.DataFrame | None:
-    """Vectors of feature sets that are there already: of this model, or of no model at all."""
-    rows = stage.previous_rows(
-        "sha256",
-        "feature_set",
-        "features",
-        where=equals("model_version", model) if names == OURS else None,
-    )
-    if rows is None:
-        return None
-    return side_by_side(rows, names)
+    of_tasks = found.join(n_images, on="task").filter(whole)
+    return of_tasks.with_columns(pl.col("features").cast(pl.List(pl.Float32))).select(_COLUMNS)
 
 
 def task_rules(stage: Stage) -> TaskRules:
@@ -127,14 +117,15 @@ def probe_inputs(stage: Stage, model: str) -> ProbeInputs:
     from cf_pipeline.benchmark.probing import ProbeInputs
 
     columns = ("task", "image_id", "feature_set", "features")
-    features = stage.frame("task_embeddings", *columns, where=equals("model_version", model))
+    ours = stage.frame("task_embeddings", *columns, where=equals("model_version", model))
+    others = stage.frame("task_baseline_embeddings", *columns)
     grouped = stage.frame("metaclass_embeddings").with_columns(feature_set=pl.lit(METACLASS))
     sources = grouped.unique("task").select("task", "trained_on")
     return ProbeInputs(
         images=stage.frame("benchmark_tasks"),
         draws=stage.frame("benchmark_task_draws"),
         facts=stage.frame("benchmark_task_facts"),
-        features=pl.concat([features, grouped.select(columns).cast(features.schema)]),
+        features=pl.concat([ours, others, grouped.select(columns)], how="vertical_relaxed"),
         stands_on=origins(stage.configuration.vision.backbone.pretrained),
         trained_on={task: tuple(of) for task, of in sources.iter_rows()},
     )

@@ -1,6 +1,6 @@
 """Tables of labelled tasks: images, features, and what a probe makes of them.
 
-`task_embeddings` holds feature sets of several lengths in one column of `FLOAT[]` lists.
+Feature sets of several lengths stand in one column of `FLOAT[]` lists.
 """
 
 from __future__ import annotations
@@ -91,8 +91,14 @@ LABELLED = (
         key=(),
     ),
     Table(
+        "task_baseline_embeddings",
+        "Features of labelled images that no model of ours has a part in.",
+        (TASK, IMAGE, FEATURE_SET, SHA256, FEATURES_LIST),
+        key=("task", "image_id", "feature_set"),
+    ),
+    Table(
         "task_embeddings",
-        "Features of labelled images.",
+        "Features of labelled images by our networks.",
         (TASK, IMAGE, FEATURE_SET, MODEL_VERSION, SHA256, FEATURES_LIST),
         key=("model_version", "task", "image_id", "feature_set"),
         scope="model_version",

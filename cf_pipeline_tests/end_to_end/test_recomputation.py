@@ -33,8 +33,6 @@ BELOW_THE_NETWORK = {
     "similar_projects",
     "gallery",
 }
-STAYS = "metaclass_embeddings"
-"""Below the network, since features of tasks are; what it reads of them does not change with it."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +89,7 @@ def test_an_interaction_reaches_what_is_made_of_interactions(there: Place) -> No
         "training_set",
         *BELOW_THE_NETWORK,
     }
-    assert set(computed) == {*reached, STAYS}
+    assert set(computed) == reached
     assert changed(before, there.versions()) == reached
     n_covers = there.warehouse.frame("covers", ("sha256",)).n_unique()
     assert there.covers_embedded()["embeddings"] == n_covers
@@ -110,7 +108,7 @@ def test_a_cover_outside_the_training_set_is_embedded_and_scored(there: Place) -
     # Who reads covers looks; what the split, the matrix and the training set take of them stayed,
     # clusters show covers but are made of factors, and no labelled image is one of them.
     stopped = {"project_split", "pruned_matrix", "training_set", "latent_clusters"}
-    stopped |= {"benchmark_tasks", "task_embeddings"}
+    stopped |= {"benchmark_tasks", "task_baseline_embeddings"}
     assert set(computed) == reached | stopped | {"promoted_model"}
     assert reached <= changed(before, there.versions()) <= reached | {"promoted_model"}
     assert there.covers_embedded() == {
@@ -125,7 +123,7 @@ def test_epochs_reach_the_network_and_what_follows(there: Place) -> None:
     edits.train_longer(there)
     computed = there.settle()
     assert_each_once_and_in_order(computed)
-    assert set(computed) == {*BELOW_THE_NETWORK, STAYS}
+    assert set(computed) == BELOW_THE_NETWORK
     assert there.warehouse.frame("trained_cnn").height == 2  # the earlier model's rows stay
 
 

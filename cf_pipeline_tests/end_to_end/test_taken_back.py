@@ -101,9 +101,8 @@ def test_a_recipe_chosen_again(home: Home, tmp_path: Path, monkeypatch: pytest.M
     choose(home, recipe="modern")
     back = run(home)
     assert set(back.found_again) == DEAR
-    # The page is one for a home, and written anew; so are meta-classes, which read features of
-    # tasks beside those of the model.
-    written = {"factor_scores", "gallery", "metaclass_embeddings"}
+    # The page is one for a home, and written anew.
+    written = {"factor_scores", "gallery"}
     assert written <= set(back.computed) <= {*written, "promoted_model"}
 
 

@@ -60,7 +60,13 @@ def test_a_linear_head_learns_and_everything_else_runs(place: Path) -> None:
     covers = warehouse.frame("covers")
     assert covers.filter(status="missing")["reason"].to_list() == ["no vector"] * N_WITHOUT
     assert set(covers["path"]) == {None}
-    for table in ("imagenet_embeddings", "simple_embeddings", "task_embeddings", "gallery"):
+    for table in (
+        "imagenet_embeddings",
+        "simple_embeddings",
+        "task_baseline_embeddings",
+        "task_embeddings",
+        "gallery",
+    ):
         assert warehouse.frame(table).is_empty(), table
     embeddings = warehouse.frame("embeddings")
     assert sorted(embeddings["project_id"]) == sorted(ids)

@@ -16,7 +16,7 @@ from cf_pipeline.baselines.feature_set import FeatureSet
 from cf_pipeline.configuration.choices import Choices, resolve
 from cf_pipeline.models import task_features as module
 from cf_pipeline.models.extraction import embedded_by, simple_sets
-from cf_pipeline.models.task_features import task_features
+from cf_pipeline.models.task_features import task_baselines, task_features
 from cf_pipeline.vectors import Matrix, Progress, silent
 from cf_pipeline.vision.covers import open_cover
 from cf_pipeline.vision.devices import Execution
@@ -119,7 +119,7 @@ def test_only_bytes_that_are_new_are_embedded_again(
     assert embed(reusable=False)[1] == 2
 
 
-def test_every_feature_set_of_labelled_images_and_ours_for_the_model_alone(
+def test_labelled_images_by_every_feature_set_and_by_each_model(
     trained: TrainedHome, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, int]] = []
@@ -165,22 +165,26 @@ def test_every_feature_set_of_labelled_images_and_ours_for_the_model_alone(
         trained.publish("task_embeddings", model, task_embeddings=table)
         return table, n_computed
 
+    def embed_others() -> tuple[pl.DataFrame, int]:
+        table, n_computed = task_baselines(trained.stage("task_baseline_embeddings"))
+        trained.publish("task_baseline_embeddings", task_baseline_embeddings=table)
+        return table, n_computed
+
     given(images)
-    table, n_computed = embed("m1")
-    together = {"imagenet", "imagenet_levels"}
-    sets = {*together, "random", "color", f"{__name__}:Side", "collaborative", "predicted_factors"}
+    table, n_computed = embed_others()
+    sets = {"imagenet", "imagenet_levels", "random", "color", f"{__name__}:Side"}
     assert set(table["feature_set"]) == {*sets, "user:own"}
     assert table.height == 2 * (len(sets) + 1)
     assert table.filter(feature_set="user:own")["features"].to_list() == [[1.0], [2.0]]
-    assert set(table["model_version"]) == {"m1"}
-    assert n_computed == 2 * (len(sets) - 2)  # of one pass both layers come, and both of ImageNet's
-    # Another model: only its own vectors are computed.
-    again, n_computed = embed("m2")
-    assert n_computed == 2
+    assert n_computed == 2 * (len(sets) - 1)  # both of ImageNet's come of one pass
+    again, n_computed = embed_others()
+    assert (n_computed, again.equals(table)) == (0, True)
+    # Of each model its own vectors, once.
+    assert [embed(model)[1] for model in ("m1", "m2", "m2")] == [2, 2, 0]
     assert asked == [("m1", 2), ("m2", 2)]
-    assert again.drop("model_version").equals(table.drop("model_version"))
-    assert embed("m2")[1] == 0
+    ours = embed("m1")[0]
+    assert set(ours["feature_set"]) == {"collaborative", "predicted_factors"}
+    assert (ours.height, set(ours["model_version"])) == (4, {"m1"})
     # Without a task there is nothing, in columns that can be written.
     given(images.clear())
-    nothing, n_computed = embed("m2")
-    assert (nothing.height, n_computed) == (0, 0)
+    assert [(rows.height, n) for rows, n in (embed("m2"), embed_others())] == [(0, 0)] * 2

@@ -193,7 +193,7 @@ CHANGES = {
     "what is reached through two rooms": (
         ("vectors.py", "np.where(norms == 0, 1, norms)", "np.where(norms == 0, 2, norms)"),
         {"similarity_scores", "promoted_model", "ridge_embeddings", "imagenet_embeddings",
-         "trained_cnn", "task_embeddings", "benchmark_scores", "cold_start_scores",
+         "trained_cnn", "task_baseline_embeddings", "benchmark_scores", "cold_start_scores",
          "latent_clusters", "similar_projects", "gallery"},
     ),
     "the worker, through defs": (
