@@ -115,7 +115,9 @@ def _board(here: pl.DataFrame) -> TextBoard:
     rows = []
     for row in here.iter_slices(1):
         name = row["name"].item() + (" *" if row["chosen"].item() else "")
-        cells = [name, value_cell(row)]
+        spread = row["deviation"].item()
+        between = "" if spread is None else f", {spread:.3f} between draws"
+        cells = [name, value_cell(row) + between]
         if len(reference):
             apart = row.select("difference", low="difference_low", high="difference_high")
             cells.append(difference_cell(apart))

@@ -54,6 +54,7 @@ def test_a_run_says_what_folds_of_its_data_set_gave(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(running, "RESULTS", tmp_path)
+    monkeypatch.setattr(running.out, "quiet", False)  # as a command before may have left it
     running.print_what_folds_say(at_home.home)
     assert "cf-pipeline crossvalidate --folds 5 pools five" in capsys.readouterr().out
     rows = [

@@ -73,7 +73,7 @@ def score_factors(home: TrainedHome) -> None:
 def score_others(home: TrainedHome, model: str) -> None:
     value = {"value": 0.7, "low": 0.6, "high": 0.8, "model_version": model}
     probe = {"task": "emoji", "feature_set": "imagenet", "metric": "accuracy", "n_train": 4}
-    told = {"variant": None, "split_rule": "look", "deviation": None, "note": "was told"}
+    told = {"variant": None, "split_rule": "look", "deviation": 0.02, "note": "was told"}
     counts = {"n_listed": 2000, "n_found": 1900, "n_used": 1800, "n_draws": 5}
     scores = pl.DataFrame(
         [{**probe, "n_test": 3, **value, **told, **counts}],
@@ -108,6 +108,7 @@ def test_factors_come_first_and_a_board_has_one_measure(trained: TrainedHome) ->
         ["popularity", "0.300 [0.200, 0.400]"],
     ]
     assert shown[6].notes == ("imagenet: was told",)
+    assert shown[6].rows == [["imagenet", "0.700 [0.600, 0.800], 0.020 between draws"]]
     triplets = shown[4]
     assert triplets.titles == ["feature set", "triplet_accuracy", "minus imagenet"]
     assert triplets.rows == [
