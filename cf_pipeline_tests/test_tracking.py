@@ -49,6 +49,7 @@ def logs(folder):
     return sorted(folder.rglob("*.wandb"))
 
 
+@pytest.mark.slow
 def test_an_offline_run_is_read_back(tmp_path):
     tracker = Tracker(tmp_path / "wandb", "portfolio", "offline")
     with tracker.run("trained_cnn", group="run-7", configuration=CONFIGURATION) as run:

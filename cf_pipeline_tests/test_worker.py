@@ -210,6 +210,7 @@ def test_the_order_of_rows_does_not_matter(spec, tmp_path):
     assert written[0] == written[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [run_training, train_in_child])
 def test_a_training_that_fails_says_so_and_leaves_nothing(covers, tmp_path, out, way, caplog):
     spec = spec_below(tmp_path, covers.filter(split="train")).model_copy(update={"device": "auto"})

@@ -63,6 +63,7 @@ def test_one_job_materializes_everything(definitions: dg.Definitions) -> None:
     assert set(STAGES) == set(ASSET_TABLES)
 
 
+@pytest.mark.slow
 def test_resolving_the_definitions_imports_nothing_heavy() -> None:
     code = f"""
 import sys

@@ -88,7 +88,7 @@ def test_the_lower_cut_goes_on_to_a_fixed_point() -> None:
     assert len(report.rounds) == 3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=40, unique=True),
     st.integers(1, 3),

@@ -112,6 +112,7 @@ def test_a_held_file_is_waited_for_and_an_exception_frees_it(
     warehouse.merge("file_hashes", hashes("/a"))
 
 
+@pytest.mark.slow
 def test_a_long_wait_says_who_has_the_file_once_and_again_later(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
