@@ -18,7 +18,7 @@ def test_as_many_as_asked_for_each_once_and_the_same_for_a_seed() -> None:
 
 
 def test_degrees_have_long_tails_and_users_share_tastes() -> None:
-    pairs = draw_pairs(50_000, 0)
+    pairs = draw_pairs(200_000, 0)
     of_users, of_projects = np.diff(pairs.indptr), np.bincount(pairs.indices)
     assert of_users.max() > 4 * np.median(of_users)
     assert of_projects.max() > 10 * np.median(of_projects)
