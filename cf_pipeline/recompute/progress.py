@@ -44,6 +44,11 @@ class StageProgress:
         left = (total - done) / rate if rate > 0 else 0.0
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         return (
-            f"{done:,} of {total:,} {self._what}  {rate:,.0f}/s  "
+            f"{done:,} of {total:,} {self._what}  {_pace(rate)}  "
             f"{int(left) // 60}:{int(left) % 60:02d} left  {shown}"
         ).rstrip()
+
+
+def _pace(rate: float) -> str:
+    """What takes longer than a second each is told by its seconds."""
+    return f"{1 / rate:,.0f} s each" if 0 < rate < 1 else f"{rate:,.0f}/s"

@@ -25,6 +25,7 @@ def test_a_line_says_how_far_how_fast_and_how_long() -> None:
         "640 of 4,186 covers  64/s  0:55 left  loss 2.412"
     )
     assert said.line(0, 10, {}, 0.0) == "0 of 10 covers  0/s  0:00 left"
+    assert said.line(4, 10, {}, 48.0) == "4 of 10 covers  12 s each  1:12 left"
     assert said.line(1, 7201, {}, 1.0).endswith("120:00 left")
 
 
@@ -46,7 +47,7 @@ def test_long_work_says_so_every_ten_seconds_and_at_its_end(
     for done in range(1, 11):
         say(done, 10, {"loss": 1.0})
     assert [line.split()[0] for line in log.lines] == ["4", "8", "10"]
-    assert log.lines[-1] == "10 of 10 covers  0/s  0:00 left  loss 1"
+    assert log.lines[-1] == "10 of 10 covers  3 s each  0:00 left  loss 1"
 
 
 def test_a_picture_is_whole_inside_its_text() -> None:
