@@ -26,8 +26,8 @@ from cf_pipeline.benchmark.workers import Workers
 TOLERANCES = {torch.float32: 3e-5, torch.float64: 1e-5}
 """Of the largest component of the gradient; sums of 32 bits hold a third of theirs."""
 MOST = {torch.float32: 1000, torch.float64: 100}
-"""Evaluations for one C. Features that hardly differ, as those of a network from nothing, are nearly
-collinear: thousands would move no prediction there."""
+"""Evaluations for one C. Features that hardly differ, as those of a network from nothing, are
+nearly collinear: thousands would move no prediction there."""
 CONVERGED = 1e-4
 """Of the largest component of the gradient: scikit-learn's default tolerance."""
 MEMORY = 10
