@@ -180,6 +180,7 @@ class TestErrors:
         ("content", "message"),
         [
             (b"", "reading it failed"),
+            (b'path,label\na.png,a\n"b.png,b\n', r"could not parse [^\n]*\. Write it again"),
             (b"path,label\n\xff\xfe\xfa,a\n", "reading it failed"),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "path and label is missing"),
             (b"path,name\na.png,b\n", "label is missing, came path, name"),

@@ -73,9 +73,11 @@ class LabelsCsv(TaskLoader):
         try:
             table = pl.read_parquet(file) if is_parquet else pl.read_csv(file, infer_schema=False)
         except (pl.exceptions.PolarsError, OSError) as error:
+            # What follows the first paragraph is advice to callers of Polars.
+            reason = " ".join(str(error).split("\n\n")[0].split())
             raise DataError(
                 f"{file}: expected a {'Parquet file' if is_parquet else 'CSV file in UTF-8'} "
-                f"{expected}, reading it failed: {error}. Write it again."
+                f"{expected}, reading it failed: {reason}. Write it again."
             ) from error
         names = {self.path_column: "image_id", self.label_column: "label"}
         missing = [column for column in names if column not in table.columns]
