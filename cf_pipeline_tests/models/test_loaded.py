@@ -195,6 +195,7 @@ def test_what_may_be_loaded(
         cf_pipeline.load(nowhere)
 
 
+@pytest.mark.slow
 def test_nothing_of_dagster_is_loaded_and_torch_only_for_pictures(
     searchable: SearchableHome,
 ) -> None:

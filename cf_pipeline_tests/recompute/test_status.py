@@ -52,6 +52,7 @@ def test_a_failure_that_was_taken_back_is_fresh(lab: Lab) -> None:
     assert lab.status()["pruned_matrix"].state == "fresh"
 
 
+@pytest.mark.slow
 def test_an_asset_that_never_succeeded(lab: Lab) -> None:
     lab.choose(benchmark__tasks__noto_emoji=str(lab.world / "absent"))
     lab.run("benchmark_tasks")
