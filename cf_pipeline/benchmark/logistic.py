@@ -33,7 +33,9 @@ CONVERGED = 1e-4
 MEMORY = 10
 """Steps that L-BFGS remembers."""
 _OF_PENALTY = 3e-2
+"""In 64 bits the largest component of the gradient that is asked for, as a share of the decay."""
 FLOOR = 1e-6
+"""Less than this is not asked for, however weak the penalty."""
 _SUFFICIENT = 0.1
 _ROUNDING = 1e-6
 """Share of a value below which it cannot be told from another."""

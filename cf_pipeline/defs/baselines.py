@@ -8,6 +8,16 @@ from cf_pipeline.defs.pictures import feature_pictures
 from cf_pipeline.recompute import fingerprints
 from cf_pipeline.recompute.stage import Output, Stage
 
+SIMPLE = (
+    "baselines.random",
+    "baselines.color",
+    "baselines.extra",
+    "vision.backbone",
+    "vision.image_size",
+    "vision.fit",
+)
+"""What makes the feature sets that learned nothing here."""
+
 
 @stage_asset(
     group="baselines",
@@ -51,14 +61,7 @@ def imagenet_embeddings(stage: Stage) -> Output:
 @stage_asset(
     group="baselines",
     parents=("covers",),
-    reads=(
-        "baselines.random",
-        "baselines.color",
-        "baselines.extra",
-        "vision.backbone",
-        "vision.image_size",
-        "vision.fit",
-    ),
+    reads=SIMPLE,
     kinds=("pytorch",),
     needs_covers=True,
 )
@@ -115,3 +118,33 @@ def ridge_embeddings(stage: Stage) -> Output:
     ridge = table.filter(feature_set=IMAGENET_RIDGE)
     shown = feature_pictures(stage, ridge, IMAGENET_RIDGE, mapped=0)
     return Output({"ridge_embeddings": table}, {**facts, **shown})
+
+
+@stage_asset(
+    group="baselines",
+    parents=("benchmark_tasks", "covers", "user_embeddings"),
+    reads=("baselines.imagenet", *SIMPLE),
+    outside=fingerprints.of_imagenet_weights,
+    kinds=("pytorch",),
+    needs_covers=True,
+)
+def task_baseline_embeddings(stage: Stage) -> Output:
+    """Labelled images by every feature set that no model of ours has a part in."""
+    from cf_pipeline.models.task_features import task_baselines
+
+    table, n_computed = task_baselines(stage)
+    return Output({"task_baseline_embeddings": table}, {"images_embedded": n_computed})
+
+
+@stage_asset(
+    group="baselines",
+    parents=("benchmark_tasks", "task_baseline_embeddings"),
+    reads=("baselines.metaclass",),
+    kinds=("pytorch",),
+    needs_covers=True,
+)
+def metaclass_embeddings(stage: Stage) -> Output:
+    """Labelled images as classifiers of the other tasks' classes, and groups of them, see them."""
+    from cf_pipeline.models.metaclasses import metaclass_tables
+
+    return Output(*metaclass_tables(stage))

@@ -159,30 +159,6 @@ def benchmark_tasks(stage: Stage) -> Output:
 
 
 @stage_asset(
-    group="baselines",
-    parents=("benchmark_tasks", "covers", "user_embeddings"),
-    reads=(
-        "baselines.imagenet",
-        "baselines.random",
-        "baselines.color",
-        "baselines.extra",
-        "vision.backbone",
-        "vision.image_size",
-        "vision.fit",
-    ),
-    outside=fingerprints.of_imagenet_weights,
-    kinds=("pytorch",),
-    needs_covers=True,
-)
-def task_baseline_embeddings(stage: Stage) -> Output:
-    """Labelled images by every feature set that no model of ours has a part in."""
-    from cf_pipeline.models.task_features import task_baselines
-
-    table, n_computed = task_baselines(stage)
-    return Output({"task_baseline_embeddings": table}, {"images_embedded": n_computed})
-
-
-@stage_asset(
     group="benchmark",
     parents=("benchmark_tasks", "trained_cnn"),
     runs=("vision.backbone", "vision.objective"),
@@ -196,20 +172,6 @@ def task_embeddings(stage: Stage) -> Output:
     model = stage.version("trained_cnn")
     table, n_computed = task_features(stage, model)
     return Output({"task_embeddings": table}, {"images_embedded": n_computed}, scope=model)
-
-
-@stage_asset(
-    group="baselines",
-    parents=("benchmark_tasks", "task_baseline_embeddings"),
-    reads=("baselines.metaclass",),
-    kinds=("pytorch",),
-    needs_covers=True,
-)
-def metaclass_embeddings(stage: Stage) -> Output:
-    """Labelled images as classifiers of the other tasks' classes, and groups of them, see them."""
-    from cf_pipeline.models.metaclasses import metaclass_tables
-
-    return Output(*metaclass_tables(stage))
 
 
 @stage_asset(
